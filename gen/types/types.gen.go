@@ -604,7 +604,7 @@ type Blocker struct {
 
 	// Message A sentence for people.
 	//
-	// Examples: The campaign has neither a body nor a template.
+	// Examples: The campaign has neither a body nor a template_id.
 	Message string `json:"message"`
 }
 
@@ -1253,7 +1253,7 @@ type Error struct {
 
 	// Message A sentence for people. Its words may change; programs look at `code`.
 	//
-	// Examples: channel must be one of: sms, whatsapp, rcs, viber, email
+	// Examples: channel must be one of: sms, whatsapp, rcs, viber, email.
 	Message string `json:"message"`
 
 	// Status The HTTP status, once more.
@@ -1296,7 +1296,7 @@ type ErrorDetails struct {
 
 	// Expected What would have been right.
 	//
-	// Examples: sms, whatsapp, rcs, viber, email
+	// Examples: one of: sms, whatsapp, rcs, viber, email
 	Expected *FaultExpected `json:"expected,omitempty"`
 
 	// Field The parameter's name, or the JSON pointer of the field in the body; empty for the body as a whole.
@@ -1367,7 +1367,7 @@ type Fault struct {
 
 	// Expected What would have been right.
 	//
-	// Examples: sms, whatsapp, rcs, viber, email
+	// Examples: one of: sms, whatsapp, rcs, viber, email
 	Expected *FaultExpected `json:"expected,omitempty"`
 
 	// Field The parameter's name, or the JSON pointer of the field in the body; empty for the body as a whole.
@@ -1382,7 +1382,7 @@ type Fault struct {
 
 	// Message A sentence for people.
 	//
-	// Examples: must be a phone number in E.164, such as +12025550123
+	// Examples: is not a possible phone number
 	Message string `json:"message"`
 
 	// Value What was sent, as text, cut to 100 characters. Absent if it may be a secret.
@@ -1393,7 +1393,7 @@ type Fault struct {
 
 // FaultExpected What would have been right.
 //
-// Examples: sms, whatsapp, rcs, viber, email
+// Examples: one of: sms, whatsapp, rcs, viber, email
 type FaultExpected = string
 
 // FaultField The parameter's name, or the JSON pointer of the field in the body; empty for the body as a whole.
@@ -1515,7 +1515,7 @@ type ImportError struct {
 
 	// Message A sentence for people.
 	//
-	// Examples: must be a phone number in E.164, such as +12025550123
+	// Examples: is not a possible phone number
 	Message string `json:"message"`
 }
 
@@ -2669,10 +2669,10 @@ type VariantProgress struct {
 	// Examples: discount
 	Name VariantName `json:"name"`
 
-	// Queued Not yet taken by a carrier. Absent while `total` is.
+	// Queued Not yet taken by a carrier.
 	//
 	// Examples: 1200
-	Queued *Count `json:"queued,omitempty"`
+	Queued Count `json:"queued"`
 
 	// Sent Taken by a carrier, no final receipt yet.
 	//
@@ -2684,10 +2684,10 @@ type VariantProgress struct {
 	// Examples: 1200
 	Skipped Count `json:"skipped"`
 
-	// Total Recipients of this variant. Absent while they have not been counted.
+	// Total Recipients of this variant.
 	//
 	// Examples: 1200
-	Total *Count `json:"total,omitempty"`
+	Total Count `json:"total"`
 
 	// Unknown Outcome not known.
 	//
