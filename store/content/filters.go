@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -338,8 +339,10 @@ func atMostFilter(_ *run, in any, args []any) (any, error) {
 	return in, nil
 }
 
-// maxDateFormat bounds a format: each of its directives may ask for a width.
+// A directive of a date format may ask for any width; two digits will do.
 const maxDateFormat = 100
+
+var wideDirective = regexp.MustCompile(`%[-_^#0:]*[0-9]{3}`)
 
 // dateFilter formats like strftime a date that is text, the word now, or seconds
 // since 1970. Text that is no date stays as it is.
@@ -348,23 +351,28 @@ func dateFilter(_ *run, in any, args []any) (any, error) {
 	if len(format) > maxDateFormat {
 		return nil, fmt.Errorf("a format of more than %d bytes", maxDateFormat)
 	}
-	var at time.Time
-	switch v := in.(type) {
-	case nil:
-		return nil, nil
-	case int:
-		at = time.Unix(int64(v), 0).UTC()
-	case float64:
-		at = time.Unix(int64(v), 0).UTC()
-	default:
-		s := text(v)
-		parsed, err := values.ParseDate(s)
-		if err != nil {
-			return in, nil
-		}
-		if at = parsed; s == "now" {
-			at = parsed.UTC() // not where this process happens to run
-		}
+	if wideDirective.MatchString(format) {
+		return nil, errors.New("a width of more than two digits")
 	}
-	return tuesday.Strftime(format, at)
+	if at, ok := parseDate(in); ok {
+		return tuesday.Strftime(format, at)
+	}
+	return in, nil
+}
+
+func parseDate(value any) (time.Time, bool) {
+	switch v := value.(type) {
+	case int:
+		return time.Unix(int64(v), 0).UTC(), true
+	case float64:
+		return time.Unix(int64(v), 0).UTC(), true
+	case string:
+		at, err := values.ParseDate(v)
+		if v == "now" {
+			at = at.UTC() // not where this process happens to run
+		}
+		return at, err == nil
+	default:
+		return time.Time{}, false
+	}
 }

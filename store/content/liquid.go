@@ -3,6 +3,7 @@ package content
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/osteele/liquid/expressions"
@@ -40,7 +41,7 @@ func (t *Template) compileLiquid() (err error) {
 	}()
 	t.config = newConfig(t.tokens)
 	if t.html {
-		t.config.SetAutoEscapeReplacer(render.HtmlEscaper)
+		t.config.SetAutoEscapeReplacer(escaper{})
 	}
 	root, failure := t.config.Compile(b.String(), parser.SourceLoc{Pathname: sourceName})
 	if failure != nil {
@@ -48,6 +49,13 @@ func (t *Template) compileLiquid() (err error) {
 	}
 	t.root = root
 	return nil
+}
+
+// escaper is the library's hook for the values it shows.
+type escaper struct{}
+
+func (escaper) WriteString(w io.Writer, value string) (int, error) {
+	return w.Write(appendValue(nil, value, true))
 }
 
 // syntaxError says what the library says, in the words of the source.
@@ -106,6 +114,7 @@ func (t *Template) variables(v *Values) (map[string]any, error) {
 	return variables, nil
 }
 
+// orMissing makes an empty text missing, be it a contact's or the template's own.
 func orMissing(v any) any {
 	if v == nil || v == "" {
 		return missingValue

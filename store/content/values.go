@@ -206,5 +206,5 @@ func appendAttribute(dst []byte, value jsontext.Value, html bool) []byte {
 // isInteger tells whether a JSON number is written without fraction and exponent
 // and surely fits an int. Trying Atoi instead would allocate an error.
 func isInteger(number jsontext.Value) bool {
-	return len(number) <= maxDigits && bytes.IndexAny(number, ".eE") < 0
+	return len(number) <= maxDigits && !bytes.ContainsAny(number, ".eE")
 }
