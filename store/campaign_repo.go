@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// CreateCampaign keeps a new draft.
+func (s *Store) CreateCampaign(ctx context.Context, sc Scope, c Campaign) (Campaign, error) {
+	at := now()
+	c.PublicID, c.AccountID, c.Mode, c.Version = newID("cmp"), sc.Account, sc.Mode, 1
+	c.Status, c.CreatedAt, c.UpdatedAt = Draft, at, at
+	c.SetSchedule(c.ScheduledAt)
+	if err := faulty(c.check()...); err != nil {
+		return Campaign{}, err
+	}
+	c.Search, c.ScheduleCheck = fold(c.Name), c.ScheduledAhead
+	err := s.write(ctx, func(tx *gorm.DB) error {
+		if err := tx.Create(&c).Error; err != nil {
+			return fmt.Errorf("create campaign: %w", err)
+		}
+		return s.loadBlockers(tx, &c)
+	})
+	return c, err
+}
+
+// Campaign is one campaign with its blockers.
+func (s *Store) Campaign(ctx context.Context, sc Scope, id string) (c Campaign, err error) {
+	q := s.read(ctx)
+	if err := q.Where(sc.in()).Where("public_id = ?", id).Take(&c).Error; err != nil {
+		return Campaign{}, missing(err, "campaign", id)
+	}
+	return c, s.loadBlockers(q, &c)
+}
+
+// CampaignFilter narrows a list of campaigns; what is empty does not.
+type CampaignFilter struct {
+	Search  string // part of the name
+	Status  Status
+	Channel Channel
+}
+
+// Campaigns lists campaigns with their blockers, newest first.
+func (s *Store) Campaigns(ctx context.Context, sc Scope, f CampaignFilter, p Page) (cs []Campaign, next string, err error) {
+	q := searching(s.read(ctx).Where(sc.in()), f.Search)
+	if f.Status != "" {
+		q = q.Where("status = ?", f.Status)
+	}
+	if f.Channel != "" {
+		q = q.Where("channel = ?", f.Channel)
+	}
+	cs, next, err = pageOf(ctx, s, q, sc, "campaigns", p, newestFirst, "id", func(c *Campaign) int64 { return c.ID })
+	if err != nil {
+		return nil, "", fmt.Errorf("list campaigns: %w", err)
+	}
+	refs := make([]*Campaign, len(cs))
+	for i := range cs {
+		refs[i] = &cs[i]
+	}
+	return cs, next, s.loadBlockers(s.read(ctx), refs...)
+}
+
+// UpdateCampaign loads, changes, checks and saves a campaign under one lock,
+// with all that its new status asks for. change gets the campaign with its
+// blockers; what it returns undoes everything.
+func (s *Store) UpdateCampaign(ctx context.Context, sc Scope, id string, change func(*Campaign) error) (c Campaign, err error) {
+	return s.updateCampaign(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Where(sc.in()).Where("public_id = ?", id)
+	}, id, change)
+}
+
+func (s *Store) updateCampaign(ctx context.Context, which func(*gorm.DB) *gorm.DB, id string, change func(*Campaign) error) (c Campaign, err error) {
+	err = s.write(ctx, func(tx *gorm.DB) error {
+		if err := which(s.locked(tx)).Take(&c).Error; err != nil {
+			return missing(err, "campaign", id)
+		}
+		if err := s.loadBlockers(tx, &c); err != nil {
+			return err
+		}
+		was, blocked := c.Status, c.Blockers
+		if err := change(&c); err != nil {
+			return err
+		}
+		c.ScheduleCheck = c.ScheduledAhead && c.Status == Draft
+		return s.saveCampaign(tx, &c, was, blocked)
+	})
+	if err == nil {
+		s.announce(c.ID)
+	}
+	return c, err
+}
+
+// saveCampaign checks and keeps a campaign that was in another status and had
+// other blockers, and freezes its content when it begins to send. What has begun
+// is not checked again: nothing must stand in the way of a cancellation.
+func (s *Store) saveCampaign(tx *gorm.DB, c *Campaign, was Status, blocked []Blocker) error {
+	if was == Draft || was == Scheduled {
+		if err := faulty(c.check()...); err != nil {
+			return err
+		}
+	}
+	c.Search, c.Version, c.UpdatedAt = fold(c.Name), c.Version+1, now()
+	if err := s.loadBlockers(tx, c); err != nil {
+		return err
+	}
+	if was == Scheduled && c.Status == Scheduled {
+		if err := c.refuse("schedule", func(b Blocker) bool { return !slices.ContainsFunc(blocked, b.same) }); err != nil {
+			return err
+		}
+	}
+	if c.Status == Sending && c.Audience == nil {
+		if err := s.freezeContent(tx, c); err != nil {
+			return err
+		}
+	}
+	// Columns: GORM would put a time of its own into updated_at.
+	if err := tx.Select("*").UpdateColumns(c).Error; err != nil {
+		return fmt.Errorf("save campaign: %w", err)
+	}
+	return s.announceTx(tx, c.ID)
+}
+
+// DeleteCampaign removes a draft.
+func (s *Store) DeleteCampaign(ctx context.Context, sc Scope, id string) error {
+	return s.write(ctx, func(tx *gorm.DB) error {
+		var c Campaign
+		if err := s.locked(tx).Where(sc.in()).Where("public_id = ?", id).Take(&c).Error; err != nil {
+			return missing(err, "campaign", id)
+		}
+		if err := c.permit("delete"); err != nil {
+			return err
+		}
+		return tx.Where("id = ?", c.ID).Delete(&Campaign{}).Error
+	})
+}
+
+// campaignByKey finds a campaign by its integer key, for the engine, which
+// works for all accounts.
+func (s *Store) campaignByKey(q *gorm.DB, id int64) (c Campaign, err error) {
+	err = q.Where("id = ?", id).Take(&c).Error
+	return c, missing(err, "campaign", fmt.Sprint(id))
+}
+
+// ScheduleGrace is how late a scheduled campaign is still sent, after an outage.
+const ScheduleGrace = time.Hour
+
+// RunSchedule schedules the drafts that are ready and starts the campaigns that
+// are due; what is too late or blocked by then goes back to draft. It returns
+// how many changed. Any number of processes may run it at once.
+func (s *Store) RunSchedule(ctx context.Context) (changed int, err error) {
+	const batch = 100
+	passes := []struct {
+		where  string
+		args   []any
+		change func(*Campaign) error
+	}{
+		{"status = 'draft' AND schedule_check", nil, arm}, // literally as in the index
+		{"status = 'scheduled' AND scheduled_at <= ?", []any{now()}, fire},
+	}
+	var failed error // one campaign's failure must not hold up the others
+	for _, p := range passes {
+		var ids []int64
+		if err := s.read(ctx).Model(&Campaign{}).Where(p.where, p.args...).Order("id").Limit(batch).Pluck("id", &ids).Error; err != nil {
+			return changed, fmt.Errorf("look for campaigns to schedule: %w", err)
+		}
+		for _, id := range ids {
+			c, err := s.updateCampaign(ctx, func(q *gorm.DB) *gorm.DB { return q.Where("id = ?", id) }, fmt.Sprint(id), p.change)
+			switch {
+			case err == nil:
+				changed++
+			case errors.Is(err, errBlocked):
+				failed = errors.Join(failed, s.checked(ctx, &c))
+			case !errors.Is(err, errUnchanged):
+				failed = errors.Join(failed, fmt.Errorf("campaign %d: %w", id, err))
+			}
+		}
+	}
+	return changed, failed
+}
+
+// What aborts the update of a campaign that the scheduler looked at.
+var (
+	errUnchanged = errors.New("nothing to change")
+	errBlocked   = errors.New("blocked")
+)
+
+// arm schedules a draft whose time is to come and that nothing blocks; else it
+// waits for the next write.
+func arm(c *Campaign) error {
+	if c.Status != Draft || !c.ScheduleCheck {
+		return errUnchanged
+	}
+	if c.ready("schedule") != nil {
+		return errBlocked
+	}
+	c.Status = Scheduled
+	return nil
+}
+
+// checked remembers that the scheduler looked at a draft and found it blocked,
+// unless it was written to since. A client sees no change.
+func (s *Store) checked(ctx context.Context, c *Campaign) error {
+	err := s.db.WithContext(ctx).Model(&Campaign{}).Where("id = ? AND version = ?", c.ID, c.Version).
+		UpdateColumn("schedule_check", false).Error
+	if err != nil {
+		return fmt.Errorf("note a blocked draft: %w", err)
+	}
+	return nil
+}
+
+// fire starts a campaign that is due.
+func fire(c *Campaign) error {
+	if c.Status != Scheduled || c.ScheduledAt.After(now()) {
+		return errUnchanged
+	}
+	if now().Sub(*c.ScheduledAt) > ScheduleGrace || c.Send() != nil {
+		c.miss()
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Import is a file of contacts and how far it is. The file is taken in first,
+// whole and in parts (CreateImport), and worked afterwards, part by part, by
+// whichever process holds the lease (ClaimImport, ApplyPart).
+type Import struct {
+	ID           int64
+	PublicID     string // imp_…
+	AccountID    int64
+	Mode         Mode
+	Status       ImportStatus
+	Format       ImportFormat
+	ListID       *int64
+	List         *string  `gorm:"->;column:list_public_id"` // lst_…; only read
+	Header       []string `gorm:"serializer:json"`          // a CSV file's columns
+	Bytes        int64    // the size of the file, as far as it has come in
+	Processed    int64    // = Created + Updated + Failed
+	Created      int64    // rows that made a contact
+	Updated      int64    // rows that matched one, changed or not
+	Failed       int64    // rows that were refused
+	ErrorCode    *string  // why the file as a whole could not be worked
+	ErrorMessage *string
+	NextPart     int // parts before it are applied and gone
+	Epoch        int // counts the claims; a write of an earlier one is refused
+	LeaseUntil   *time.Time
+	CreatedAt    time.Time
+	StartedAt    *time.Time
+	CompletedAt  *time.Time
+}
+
+// ImportStatus is where an import stands.
+type ImportStatus string
+
+// The statuses of an import, in their order.
+const (
+	ImportReceiving ImportStatus = "receiving" // the file is coming in
+	ImportPending   ImportStatus = "pending"   // it is here whole
+	ImportRunning   ImportStatus = "running"   // its rows are being applied
+	ImportCompleted ImportStatus = "completed" // every row was applied or reported
+	ImportFailed    ImportStatus = "failed"    // it never came in whole; nothing was applied
+)
+
+// ImportFormat is how a file is written.
+type ImportFormat string
+
+// The formats.
+const (
+	CSV    ImportFormat = "csv"    // RFC 4180; the first record names the columns
+	NDJSON ImportFormat = "ndjson" // an object on each line
+)
+
+// ImportError is one fault of one row.
+type ImportError struct {
+	ImportID int64
+	Line     int64   // of the file, from 1; where the row begins
+	N        int     // counts the faults of the row
+	Field    *string // JSON pointer, nil for the row as a whole
+	Code     string
+	Message  string
+}
+
+// ImportOptions say what a file is.
+type ImportOptions struct {
+	Format ImportFormat
+	List   string // put every contact of the file into it as well; "" for none
+}
+
+// importPart is a piece of a file, whole rows, until it is applied.
+type importPart struct {
+	ImportID  int64
+	N         int
+	FirstLine int64
+	Data      []byte
+}
+
+// receiveTimeout is how long an upload may stand still before it is given up.
+const receiveTimeout = time.Hour
+
+// CreateImport takes in a file, to be applied by a worker once it is here whole.
+// It holds a few parts' memory, however long the file. A faulty CSV header, an
+// unknown list or an empty file is an *Error; a body that breaks off is that
+// error, wrapped. After any error nothing of the file is kept.
+func (s *Store) CreateImport(ctx context.Context, sc Scope, o ImportOptions, body io.Reader) (Import, error) {
+	im := Import{
+		PublicID: newID("imp"), AccountID: sc.Account, Mode: sc.Mode,
+		Status: ImportReceiving, Format: o.Format, CreatedAt: now(),
+	}
+	if o.List != "" {
+		l, err := s.List(ctx, sc, o.List)
+		if err != nil {
+			return Import{}, err
+		}
+		im.ListID, im.List = &l.ID, &l.PublicID
+	}
+	cut, err := newCutter(o.Format, body)
+	if err != nil {
+		return Import{}, err
+	}
+	im.Header = cut.header
+	until := now().Add(receiveTimeout)
+	im.LeaseUntil = &until
+	if err := s.db.WithContext(ctx).Create(&im).Error; err != nil {
+		return Import{}, fmt.Errorf("create import: %w", err)
+	}
+	if err := s.receive(ctx, &im, cut); err != nil {
+		return Import{}, errors.Join(err, s.discard(ctx, im.ID))
+	}
+	s.announce(0)
+	return im, nil
+}
+
+// receive keeps the parts, each in a transaction of its own, and then lets the
+// workers have the import.
+func (s *Store) receive(ctx context.Context, im *Import, cut *cutter) error {
+	for n := 0; ; n++ {
+		part, err := cut.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read the file to import: %w", err)
+		}
+		part.ImportID, part.N = im.ID, n
+		if err := s.receiving(ctx, im.ID, map[string]any{"bytes": cut.bytes(), "lease_until": now().Add(receiveTimeout)}, func(tx *gorm.DB) error {
+			return tx.Create(&part).Error
+		}); err != nil {
+			return fmt.Errorf("keep part %d of an import: %w", n, err)
+		}
+	}
+	im.Status, im.Bytes, im.LeaseUntil = ImportPending, cut.bytes(), nil
+	err := s.receiving(ctx, im.ID, map[string]any{"bytes": im.Bytes, "status": im.Status, "lease_until": nil}, func(tx *gorm.DB) error {
+		return s.announceTx(tx, 0)
+	})
+	if err != nil {
+		return fmt.Errorf("finish receiving an import: %w", err)
+	}
+	return nil
+}
+
+// receiving changes an import that is still coming in, together with f.
+func (s *Store) receiving(ctx context.Context, id int64, set map[string]any, f func(tx *gorm.DB) error) error {
+	return s.write(ctx, func(tx *gorm.DB) error {
+		r := tx.Model(&Import{}).Where("id = ? AND status = ?", id, ImportReceiving).Updates(set)
+		if r.Error != nil {
+			return r.Error
+		}
+		if r.RowsAffected == 0 {
+			return errors.New("it was given up, because nothing had come in for too long")
+		}
+		return f(tx)
+	})
+}
+
+// discard forgets an import that did not come in whole, also when that is
+// because the caller has gone away.
+func (s *Store) discard(ctx context.Context, id int64) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := s.db.WithContext(ctx).Where("id = ?", id).Delete(&Import{}).Error; err != nil {
+		return fmt.Errorf("forget an import: %w", err)
+	}
+	return nil
+}
+
+// withList adds the public id of an import's list, which may be gone by now.
+func withList(q *gorm.DB) *gorm.DB {
+	return q.Select("imports.*, (SELECT public_id FROM lists WHERE lists.id = imports.list_id) AS list_public_id")
+}
+
+// Import finds an import by its public id.
+func (s *Store) Import(ctx context.Context, sc Scope, id string) (Import, error) {
+	return find[Import](withList(s.read(ctx)), sc, "import", id)
+}
+
+// Imports lists imports, newest first.
+func (s *Store) Imports(ctx context.Context, sc Scope, p Page) (ims []Import, next string, err error) {
+	ims, next, err = pageOf(ctx, s, withList(s.read(ctx)).Where(sc.in()), sc, "imports", p, newestFirst, "id", func(im *Import) int64 { return im.ID })
+	if err != nil {
+		return nil, "", fmt.Errorf("list imports: %w", err)
+	}
+	return ims, next, nil
+}
+
+// ImportErrors lists what was wrong with an import's rows, in the order of the
+// file: the first MaxImportErrors faults, of a row no more than maxRowFaults.
+func (s *Store) ImportErrors(ctx context.Context, sc Scope, id string, p Page) (es []ImportError, next string, err error) {
+	im, err := s.Import(ctx, sc, id)
+	if err != nil {
+		return nil, "", err
+	}
+	q := s.read(ctx).Where("import_id = ?", im.ID)
+	kind := "errors of " + im.PublicID
+	es, next, err = pageOf(ctx, s, q, sc, kind, p, oldestFirst, fmt.Sprintf("(line * %d + n)", maxRowFaults), func(e *ImportError) int64 {
+		return e.Line*maxRowFaults + int64(e.N)
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list the errors of an import: %w", err)
+	}
+	return es, next, nil
+}
