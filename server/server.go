@@ -1,0 +1,105 @@
+// Package server answers the HTTP API: it hangs the validator and hand-written
+// handlers on the routes that openapi.yaml generates, and translates between
+// the contract's words and the store's. It knows no SQL and no carrier; what is
+// true of a campaign is decided in store.
+//
+//	HTTP → recover, request id, log → validator (key, scope, every part of the
+//	request) → generated strict stub → handler → store → envelope
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	apiserver "github.com/campaigns-api/campaigns/gen/server"
+	"github.com/campaigns-api/campaigns/gen/spec"
+	"github.com/campaigns-api/campaigns/server/contract"
+	"github.com/campaigns-api/campaigns/store"
+)
+
+// DemoKey is the key of the account that development mode makes. Everybody knows
+// it, so a server outside development mode refuses it whatever its database says.
+const DemoKey = "dv_test_sk_demo"
+
+// Options is what a Server is made of.
+type Options struct {
+	Store       *store.Store
+	Log         *slog.Logger
+	PublicURL   string // where the world reaches this server, without a slash at the end
+	Development bool   // accept DemoKey
+
+	// ReceiptSecrets are the signing secrets of those carriers that send
+	// receipts, by the carrier's name.
+	ReceiptSecrets map[string]string
+}
+
+// Server implements every operation of the contract.
+type Server struct {
+	Options
+	store *store.Store
+}
+
+var _ apiserver.StrictServerInterface = (*Server)(nil)
+
+// maxJSONBody is the contract's limit for JSON bodies.
+const maxJSONBody = 1 << 20
+
+// New compiles the contract and returns the handler that answers it.
+func New(ctx context.Context, o Options) (http.Handler, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(spec.YAML)
+	if err != nil {
+		return nil, fmt.Errorf("load openapi.yaml: %w", err)
+	}
+	s := &Server{Options: o, store: o.Store}
+	checks, err := contract.Compile(doc, contract.Options{MaxBody: maxJSONBody, Authorize: s.authorize})
+	if err != nil {
+		return nil, fmt.Errorf("compile openapi.yaml: %w", err)
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = s.fail
+	e.Binder = contract.Binder{}
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.Pre(plainPath, s.begin)
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}))
+	apiserver.RegisterHandlersWithOptions(e, apiserver.NewStrictHandler(s, nil), apiserver.RegisterHandlersOptions{
+		OperationMiddlewares: checks.Middlewares(),
+	})
+	if err := s.routeBeside(e); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// plainPath makes the contract's paths of those under /api and of those with a
+// slash at the end.
+func plainPath(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		u := c.Request().URL
+		u.Path, u.RawPath = plain(u.Path), plain(u.RawPath)
+		return next(c)
+	}
+}
+
+func plain(path string) string {
+	if rest, ok := strings.CutPrefix(path, "/api/"); ok {
+		path = "/" + rest
+	}
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	return path
+}
+
+// logPanic records a panic; what it returns is written by fail as any other
+// error of ours.
+func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
+	s.Log.ErrorContext(c.Request().Context(), "panic", "request_id", callOf(c.Request().Context()).requestID, "error", err, "stack", string(stack))
+	return err
+}
