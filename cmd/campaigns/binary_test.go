@@ -1,0 +1,330 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	"github.com/campaigns-api/campaigns/server"
+	"github.com/campaigns-api/campaigns/store/storetest"
+)
+
+// The tests of this file run the real binary, built once.
+
+var binary struct {
+	sync.Once
+	dir, path string
+	err       error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binary.dir != "" {
+		_ = os.RemoveAll(binary.dir)
+	}
+	os.Exit(code)
+}
+
+// campaigns is the binary with arguments, in a folder of its own, cut off from
+// the environment's CAMPAIGNS_….
+func campaigns(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	binary.Do(func() {
+		if binary.dir, binary.err = os.MkdirTemp("", "campaigns"); binary.err != nil { //nolint:usetesting // outlives the test that builds it
+			return
+		}
+		binary.path = filepath.Join(binary.dir, "campaigns")
+		var out []byte
+		if out, binary.err = exec.Command("go", "build", "-o", binary.path, ".").CombinedOutput(); binary.err != nil {
+			t.Log(string(out))
+		}
+	})
+	require.NoError(t, binary.err)
+	c := exec.CommandContext(t.Context(), binary.path, args...)
+	c.Dir = dir
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "CAMPAIGNS_") {
+			c.Env = append(c.Env, v)
+		}
+	}
+	return c
+}
+
+// output runs the binary to its end.
+func output(t *testing.T, c *exec.Cmd) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	var failed *exec.ExitError
+	if err := c.Run(); err != nil {
+		require.ErrorAs(t, err, &failed)
+		code = failed.ExitCode()
+	}
+	return out.String(), errs.String(), code
+}
+
+// running is a server that listens.
+type running struct {
+	*exec.Cmd
+	url  string
+	text lockedBuffer // all it printed
+}
+
+// lockedBuffer may be written by the process and read by the test.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+var listening = regexp.MustCompile(`listening on (http://[0-9.:]+)`)
+
+// start starts a server and waits until it listens.
+func start(t *testing.T, dir string, args ...string) *running {
+	t.Helper()
+	r := &running{Cmd: campaigns(t, dir, append(args, "--listen", "127.0.0.1:0")...)}
+	r.Stdout, r.Stderr = &r.text, &r.text
+	require.NoError(t, r.Start())
+	t.Cleanup(func() {
+		_ = r.Process.Kill()
+		_ = r.Wait()
+	})
+	require.Eventually(t, func() bool {
+		if found := listening.FindStringSubmatch(r.text.String()); found != nil {
+			r.url = found[1]
+		}
+		return r.url != ""
+	}, time.Minute, 5*time.Millisecond, "the server never listened:\n%s", &r.text)
+	return r
+}
+
+// call asks the server and gives status and body.
+func (r *running) call(t *testing.T, method, path, key, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("X-API-Key", key)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return res.StatusCode, string(answer)
+}
+
+// end sends a signal and waits for the exit code.
+func (r *running) end(t *testing.T, s os.Signal) int {
+	t.Helper()
+	require.NoError(t, r.Process.Signal(s))
+	_ = r.Wait()
+	return r.ProcessState.ExitCode()
+}
+
+func TestEveryCommandHasHelpAndExamples(t *testing.T) {
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Hidden || c.Name() == "completion" || c.Name() == "help" {
+			return // not for people, or cobra's own
+		}
+		require.NotEmpty(t, c.Short, c.CommandPath())
+		if !c.HasSubCommands() {
+			require.NotEmpty(t, c.Example, c.CommandPath())
+		}
+		path := strings.Fields(c.CommandPath())[1:]
+		out, _, code := output(t, campaigns(t, t.TempDir(), append(path, "--help")...))
+		require.Zero(t, code, c.CommandPath())
+		require.Contains(t, out, "Usage:", c.CommandPath())
+		for _, below := range c.Commands() {
+			walk(below)
+		}
+	}
+	walk(newRoot())
+}
+
+func TestCampaignsAlonePrintsHelp(t *testing.T) {
+	out, _, code := output(t, campaigns(t, t.TempDir()))
+	require.Zero(t, code)
+	require.Contains(t, out, "campaigns serve --dev")
+}
+
+func TestWrongUsageIsTwoAndFailureIsOne(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code int
+	}{
+		{"nonsense", 2},
+		{"accounts nonsense", 2},
+		{"accounts create", 2},
+		{"keys create --mode maybe", 2},
+		{"keys create --account acc_1", 2},
+		{"serve --nonsense", 2},
+		{"contacts import x.csv", 2}, // no key
+		{"keys create --mode test --account acc_1", 1},
+		{"keys revoke key_1", 1},
+		{"serve --log-level loud", 1},
+		{"serve --api=false --workers=false", 1},
+		{"migrate --database sqlite:/dev/null/x", 1},
+	} {
+		_, errs, code := output(t, campaigns(t, t.TempDir(), strings.Fields(c.args)...))
+		require.Equal(t, c.code, code, "%s: %s", c.args, errs)
+		require.True(t, strings.HasPrefix(errs, "campaigns: "), "%s: %s", c.args, errs)
+		require.NotContains(t, errs, "goroutine", c.args)
+	}
+}
+
+func TestKeyMadeOnTheCommandLineOpensTheAPIUntilItIsRevoked(t *testing.T) {
+	dir := t.TempDir()
+	var account struct{ ID string }
+	out, errs, code := output(t, campaigns(t, dir, "accounts", "create", "Acme", "--json"))
+	require.Zero(t, code, errs)
+	require.NoError(t, json.Unmarshal([]byte(out), &account))
+	out, _, _ = output(t, campaigns(t, dir, "accounts", "list"))
+	require.Contains(t, out, account.ID+"  Acme")
+
+	var key struct{ ID, Key, Mode, Status string }
+	out, errs, code = output(t, campaigns(t, dir, "keys", "create", "--account", account.ID, "--mode", "live",
+		"--scopes", "campaigns:read,campaigns:write", "--expires", "1h", "--json"))
+	require.Zero(t, code, errs)
+	require.NoError(t, json.Unmarshal([]byte(out), &key))
+	require.True(t, strings.HasPrefix(key.Key, "dv_live_sk_"))
+
+	s := start(t, dir, "serve", "--workers=false")
+	status, _ := s.call(t, "GET", "/v1/campaigns", key.Key, "")
+	require.Equal(t, http.StatusOK, status)
+	status, _ = s.call(t, "GET", "/v1/contacts", key.Key, "")
+	require.Equal(t, http.StatusForbidden, status)
+
+	out, errs, code = output(t, campaigns(t, dir, "keys", "revoke", key.ID)) // beside the server
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "revoked")
+	status, _ = s.call(t, "GET", "/v1/campaigns", key.Key, "")
+	require.Equal(t, http.StatusUnauthorized, status)
+	out, _, _ = output(t, campaigns(t, dir, "keys", "list", "--account", account.ID))
+	require.Contains(t, out, key.ID)
+	require.NotContains(t, out, key.Key)
+	require.Zero(t, s.end(t, syscall.SIGTERM))
+}
+
+func TestDevelopmentModeAnswersTheReferencesCalls(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, dsn string) {
+		for range 2 { // the second start makes the draft again
+			s := start(t, t.TempDir(), "serve", "--dev", "--database", dsn)
+			status, _ := s.call(t, "GET", "/healthz", "", "")
+			require.Equal(t, http.StatusOK, status)
+			require.Contains(t, s.text.String(), "curl -X POST "+s.url+"/api/v1/campaigns/cmp_abc123/send")
+			status, body := s.call(t, "POST", "/api/v1/campaigns", server.DemoKey, `{
+    "name": "Spring Promo 2026",
+    "channel": "sms",
+    "segment_id": "seg_abc123",
+    "body": "Hi {{first_name}}, enjoy 20% off this spring!",
+    "scheduled_at": "2026-03-15T09:00:00Z"
+  }`)
+			require.Equal(t, http.StatusCreated, status, body)
+			var created struct{ Data struct{ ID string } }
+			require.NoError(t, json.Unmarshal([]byte(body), &created))
+			for _, id := range []string{"cmp_abc123", created.Data.ID} {
+				status, body = s.call(t, "POST", "/api/v1/campaigns/"+id+"/send", server.DemoKey, "")
+				require.Equal(t, http.StatusOK, status, body)
+			}
+			require.Eventually(t, func() bool {
+				_, body := s.call(t, "GET", "/api/v1/campaigns/cmp_abc123", server.DemoKey, "")
+				return strings.Contains(body, `"status":"completed"`)
+			}, time.Minute, 50*time.Millisecond)
+			require.Zero(t, s.end(t, syscall.SIGTERM), "%s", &s.text)
+		}
+	})
+}
+
+func TestDemoKeyIsRefusedOutsideDevelopmentMode(t *testing.T) {
+	dir := t.TempDir()
+	require.Zero(t, start(t, dir, "serve", "--dev").end(t, syscall.SIGINT))
+	s := start(t, dir, "serve")
+	status, _ := s.call(t, "GET", "/v1/campaigns", server.DemoKey, "")
+	require.Equal(t, http.StatusUnauthorized, status)
+}
+
+func TestSecondSenderOnOneFileRefusesToStart(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir, "serve")
+	_, errs, code := output(t, campaigns(t, dir, "worker"))
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "data/campaigns.db is in use by another process")
+	start(t, dir, "serve", "--workers=false") // sends nothing: may run beside
+}
+
+func TestWorkerAnswersHealthChecks(t *testing.T) {
+	l := freeAddress(t)
+	c := campaigns(t, t.TempDir(), "worker", "--health-listen", l)
+	require.NoError(t, c.Start())
+	r := &running{Cmd: c, url: "http://" + l}
+	require.Eventually(t, func() bool {
+		res, err := http.Get(r.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	}, time.Minute, 5*time.Millisecond)
+	require.Zero(t, r.end(t, syscall.SIGTERM))
+}
+
+func TestSignalWhileTheDatabaseIsAwaitedEndsCleanly(t *testing.T) {
+	c := campaigns(t, t.TempDir(), "serve", "--database", "postgres://me:s3cret@"+freeAddress(t)+"/x?sslmode=disable")
+	r := &running{Cmd: c}
+	c.Stdout, c.Stderr = &r.text, &r.text
+	require.NoError(t, c.Start())
+	require.Eventually(t, func() bool { return strings.Contains(r.text.String(), "the database is away") }, time.Minute, 5*time.Millisecond)
+	require.Zero(t, r.end(t, syscall.SIGTERM))
+	require.NotContains(t, r.text.String(), "s3cret")
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	s := start(t, t.TempDir(), "serve", "--drain-timeout", "10m")
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = io.WriteString(c, "POST /v1/campaigns HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n") // on its way for as long as it is allowed
+	require.NoError(t, err)
+	status, _ := s.call(t, "GET", "/readyz", "", "")
+	require.Equal(t, http.StatusOK, status)
+	require.NoError(t, s.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { // the first is being obeyed
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	}, time.Minute, time.Millisecond)
+	s.end(t, syscall.SIGTERM)
+	how, ok := s.ProcessState.Sys().(syscall.WaitStatus)
+	require.True(t, ok)
+	require.Equal(t, syscall.SIGTERM, how.Signal(), "%s", &s.text)
+}
