@@ -35,7 +35,7 @@ func newCaller(t *testing.T) *caller {
 	require.NoError(t, err)
 	key, _, err := s.CreateKey(t.Context(), store.KeyOptions{Account: a.ID, Mode: store.Test})
 	require.NoError(t, err)
-	h, err := server.New(t.Context(), server.Options{Store: s, Log: slog.New(slog.DiscardHandler)})
+	h, err := server.New(server.Options{Store: s, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	return &caller{T: t, handler: h, key: key, store: s}
 }

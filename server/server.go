@@ -8,7 +8,6 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -52,7 +51,7 @@ var _ apiserver.StrictServerInterface = (*Server)(nil)
 const maxJSONBody = 1 << 20
 
 // New compiles the contract and returns the handler that answers it.
-func New(ctx context.Context, o Options) (http.Handler, error) {
+func New(o Options) (http.Handler, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(spec.YAML)
 	if err != nil {
 		return nil, fmt.Errorf("load openapi.yaml: %w", err)

@@ -139,7 +139,7 @@ func (p *process) start(ctx context.Context, parts *errgroup.Group, out io.Write
 			return fmt.Errorf("listen for the API: %w", err)
 		}
 		at = p.publicURL(l.Addr().String())
-		h, err := server.New(ctx, server.Options{
+		h, err := server.New(server.Options{
 			Store: p.store, Log: p.log, PublicURL: at, Development: p.dev, ReceiptSecrets: p.carriers.receiptSecrets,
 		})
 		if err != nil {
