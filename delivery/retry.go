@@ -1,0 +1,122 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/campaigns-api/campaigns/store"
+)
+
+const retryBatch = 200
+
+// retry gives another attempt to what is due of the lane's campaigns, a batch of
+// each in turn, until nothing is.
+func (e *Engine) retry(ctx, hard context.Context, l *lane) error {
+	var failed error // one campaign's failure must not hold up the others
+	for again := true; again && failed == nil && ctx.Err() == nil; {
+		again = false
+		for _, r := range l.served() {
+			full, err := e.retryRun(ctx, hard, l, r)
+			if err != nil {
+				failed = errors.Join(failed, fmt.Errorf("campaign %s: %w", r.PublicID, err))
+			}
+			again = again || full
+		}
+	}
+	return failed
+}
+
+// retryRun attempts a batch; full says that more may be due.
+func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run) (full bool, err error) {
+	limit := retryLimit(r.limiter)
+	claimed := time.Now()
+	rs, err := e.store.ClaimRetries(ctx, r.ID, limit, e.timing.retryLease)
+	if err != nil || len(rs) == 0 {
+		return false, err
+	}
+	sendCtx, cancel := context.WithDeadline(hard, claimed.Add(e.timing.retryLease))
+	defer cancel()
+	outcomes, err := e.attempt(ctx, sendCtx, l, r, rs, claimed)
+	keep := context.WithoutCancel(ctx)
+	return len(rs) == limit, errors.Join(err, insist(hard, func() error {
+		ctx, cancel := context.WithTimeout(keep, e.timing.lease)
+		defer cancel()
+		return e.store.RecordRetries(ctx, r.ID, l.Name, rs, outcomes)
+	}))
+}
+
+// retryLimit is a batch that a throttled campaign gets through in a second, so
+// that the others do not wait for it.
+func retryLimit(l *rate.Limiter) int {
+	if l == nil {
+		return retryBatch
+	}
+	return min(retryBatch, max(1, int(l.Limit())))
+}
+
+// attempt hands claimed retries over, as many at once as the lane has slots. The
+// outcome is nil for those it did not come to.
+func (e *Engine) attempt(ctx, sendCtx context.Context, l *lane, r *run, rs []store.Retry, claimed time.Time) ([]*store.Outcome, error) {
+	outcomes := make([]*store.Outcome, len(rs))
+	contents, err := r.contents(ctx, e.store)
+	if err != nil {
+		return outcomes, fmt.Errorf("prepare the content: %w", err)
+	}
+	to, err := e.recipientsOf(ctx, rs)
+	if err != nil {
+		return outcomes, err
+	}
+	var wg sync.WaitGroup
+	for i, t := range rs {
+		if !e.mayRetry(ctx, l, r, claimed) {
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-l.slots }()
+			o := e.handOver(sendCtx, l, r, contents[t.Variant], t.Contact, to[t.Contact])
+			e.again(&o, t.Attempts+1, t.Age)
+			outcomes[i] = &o
+		})
+	}
+	wg.Wait()
+	return outcomes, nil
+}
+
+// mayRetry waits for the throttles and a slot; with false there is no slot.
+func (e *Engine) mayRetry(ctx context.Context, l *lane, r *run, claimed time.Time) bool {
+	until := r.until()
+	if !wait(until, r.limiter) || !wait(until, l.limiter) {
+		return false
+	}
+	select {
+	case l.slots <- struct{}{}:
+	case <-until.Done():
+		return false
+	}
+	if ctx.Err() != nil || !r.maySend() || time.Since(claimed) > e.timing.retryLease/3 {
+		<-l.slots
+		return false
+	}
+	return true
+}
+
+func (e *Engine) recipientsOf(ctx context.Context, rs []store.Retry) (map[int64]*store.Recipient, error) {
+	ids := make([]int64, len(rs))
+	for i, r := range rs {
+		ids[i] = r.Contact
+	}
+	found, err := e.store.Recipients(ctx, ids, true, nil)
+	if err != nil {
+		return nil, err
+	}
+	to := make(map[int64]*store.Recipient, len(found))
+	for i := range found {
+		to[found[i].ID] = &found[i]
+	}
+	return to, nil
+}
