@@ -52,8 +52,8 @@ race: export CGO_ENABLED = 1
 race: ## Run every test under the race detector (needs a C compiler)
 	$(GO) test -race ./...
 
-bench: build ## Measure import, audience and sending on this machine
-	bin/campaigns bench
+bench: ## Measure import, audience and sending on both databases (BENCH_ARGS for more)
+	$(GO) test ./tests -run '^$$' -bench '^BenchmarkProgram$$' -benchtime 1x -timeout 60m
 
 clean: ## Remove what was built (data/ stays)
 	rm -rf bin
