@@ -140,7 +140,8 @@ func ofStore(err *store.Error) types.ErrorEnvelope {
 	e = withDetails(e)
 	if err.Code == store.CodeInvalidState {
 		status := types.CampaignStatus(err.Status)
-		e.Error.Details = &types.ErrorDetails{Status: &status, AllowedActions: actions(err.Allowed)}
+		allowed := actions(err.Allowed)
+		e.Error.Details = &types.ErrorDetails{Status: &status, AllowedActions: &allowed}
 	}
 	return e
 }

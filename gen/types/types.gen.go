@@ -1292,7 +1292,7 @@ type ErrorCode string
 // `INVALID_STATE`: the campaign's `status` and its `allowed_actions`.
 type ErrorDetails struct {
 	// AllowedActions What the campaign's status allows.
-	AllowedActions []CampaignAction `json:"allowed_actions,omitempty"`
+	AllowedActions *[]CampaignAction `json:"allowed_actions,omitempty"`
 
 	// Expected What would have been right.
 	//
