@@ -30,8 +30,13 @@ type bench struct {
 }
 
 // eachBench runs f on both databases, with an engine that is not yet running.
+// Most of these tests wait most of the time, so they run beside each other.
 func eachBench(t *testing.T, f func(t *testing.T, b *bench)) {
-	storetest.Each(t, func(t *testing.T, dsn string) { f(t, newBench(t, dsn)) })
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		f(t, newBench(t, dsn))
+	})
 }
 
 func newBench(t testing.TB, dsn string) *bench {
@@ -162,19 +167,19 @@ func (b *bench) read(c store.Campaign) store.Campaign {
 	return c
 }
 
-func (b *bench) progress(c store.Campaign) (store.Campaign, store.Progress) {
+// progress reads a campaign's progress and checks that its parts add up.
+func (b *bench) progress(c store.Campaign) store.Progress {
 	c = b.read(c)
 	p, err := b.store.Progress(b.t.Context(), &c)
 	require.NoError(b.t, err)
 	require.Equal(b.t, p.Total, p.Queued()+p.Sent()+p.Delivered+p.Failed()+p.Unknown+p.Skipped()+p.Cancelled, "the parts add up")
-	return c, p
+	return p
 }
 
-// until waits for a status.
-func (b *bench) until(c store.Campaign, s store.Status) store.Progress {
-	b.eventually(func() bool { return b.read(c).Status == s }, "campaign never became %s", s)
-	_, p := b.progress(c)
-	return p
+// completes waits until a campaign is completed.
+func (b *bench) completes(c store.Campaign) store.Progress {
+	b.eventually(func() bool { return b.read(c).Status == store.Completed }, "never completed")
+	return b.progress(c)
 }
 
 // patience is for machines that are busy with other things.
@@ -187,7 +192,7 @@ func (b *bench) eventually(is func() bool, message ...any) {
 // messages are all messages of a campaign, by the contact's id.
 func (b *bench) messages(c store.Campaign) map[int64]store.Message {
 	all := map[int64]store.Message{}
-	for p := (store.Page{Limit: 100}); ; {
+	for p := (store.Page{Limit: 1000}); ; { // more than a client may ask for
 		_, ms, next, err := b.store.Messages(b.t.Context(), store.Scope{Account: c.AccountID, Mode: c.Mode}, c.PublicID, 0, p)
 		require.NoError(b.t, err)
 		for _, m := range ms {
@@ -203,10 +208,10 @@ func (b *bench) messages(c store.Campaign) map[int64]store.Message {
 // the counters say what the rows do.
 func (b *bench) requireComplete(c store.Campaign) store.Progress {
 	b.eventually(func() bool {
-		_, p := b.progress(c)
+		p := b.progress(c)
 		return p.Queued() == 0 && len(b.messages(c)) == int(p.Total)
 	}, "the ledger was never complete")
-	_, p := b.progress(c)
+	p := b.progress(c)
 	by := map[store.MessageStatus]int64{}
 	for _, m := range b.messages(c) {
 		by[m.Status]++

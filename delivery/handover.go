@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/campaigns-api/campaigns/store"
 	"github.com/campaigns-api/campaigns/store/content"
@@ -68,24 +67,33 @@ func (e *Engine) render(m *Outgoing, r *run, c *compiled, to *store.Recipient) e
 	if r.Channel == store.Email {
 		m.UnsubscribeURL = e.opts.PublicURL + "/unsubscribe/" + e.links.Token(to.ID, r.Channel)
 		v.UnsubscribeURL = m.UnsubscribeURL
-		subject, err := c.subject.Render(nil, &v)
-		if err != nil {
+		if err := rendered(&m.Subject, c.subject, &v); err != nil {
 			return err
 		}
-		m.Subject = string(subject)
 	}
-	body, err := c.body.Render(nil, &v)
-	m.Body = string(body)
+	return rendered(&m.Body, c.body, &v)
+}
+
+// scratch is memory to render in.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+func rendered(to *string, t *content.Template, v *content.Values) error {
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	out, err := t.Render((*buf)[:0], v)
+	*to, *buf = string(out), out
 	return err
 }
 
 // answered reads a carrier's answer.
 func answered(o *store.Outcome, ref string, err error) {
+	if err == nil {
+		o.Status, o.Ref = store.MessageSent, printable(ref, 256)
+		return
+	}
 	var rejected *Rejected
 	var deferred *Deferred
 	switch {
-	case err == nil:
-		o.Status, o.Ref = store.MessageSent, printable(ref, 256)
 	case errors.As(err, &rejected):
 		o.Status, o.Code, o.Text = store.MessageFailed, printable(rejected.Code, 64), printable(rejected.Text, 256)
 	case errors.As(err, &deferred):
@@ -107,6 +115,3 @@ func backoff(attempts int, first time.Duration) time.Duration {
 	}
 	return wait/2 + rand.N(wait)
 }
-
-// wait takes a token of the limiter, if there is one; false when ctx ends first.
-func wait(ctx context.Context, l *rate.Limiter) bool { return l == nil || l.Wait(ctx) == nil }

@@ -80,7 +80,7 @@ func (i *Importer) pass(ctx context.Context) (worked bool, err error) {
 			return true, i.release(ctx, k, err)
 		}
 		if done {
-			i.log.Info("import applied", "import", k.PublicID)
+			i.log.Info("done with an import", "import", k.PublicID)
 			return true, nil
 		}
 	}

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/campaigns-api/campaigns/store"
 )
 
@@ -28,11 +26,11 @@ const (
 // waits for another.
 type lane struct {
 	Lane
-	mode    store.Mode
-	slots   chan struct{}
-	limiter *rate.Limiter // nil for none
-	wake    chan struct{}
-	start   func(*solo) // starts the goroutine of a throttled campaign
+	mode     store.Mode
+	slots    chan struct{}
+	throttle *throttle // nil for none
+	wake     chan struct{}
+	start    func(*solo) // starts the goroutine of a throttled campaign
 
 	mu      sync.Mutex
 	turns   turns
@@ -56,7 +54,7 @@ func newLane(l Lane, mode store.Mode) *lane {
 		turns: turns{inside: map[int64]int{}, held: map[*run]int{}}, solos: map[int64]*solo{}, workers: 1,
 	}
 	if l.Rate > 0 {
-		out.limiter = rate.NewLimiter(rate.Limit(l.Rate), burst(l.Rate))
+		out.throttle = newThrottle(l.Rate)
 	}
 	return out
 }
@@ -71,18 +69,11 @@ func (l *lane) share(workers int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.workers = workers
-	if l.limiter != nil {
-		setRate(l.limiter, l.Rate/float64(workers))
+	if l.throttle != nil {
+		l.throttle.set(l.Rate / float64(workers))
 	}
 	for _, s := range l.solos {
-		setRate(s.limiter, float64(*s.Throttle)/float64(workers))
-	}
-}
-
-func setRate(l *rate.Limiter, perSecond float64) {
-	if l.Limit() != rate.Limit(perSecond) {
-		l.SetLimit(rate.Limit(perSecond))
-		l.SetBurst(burst(perSecond))
+		s.throttle.set(float64(*s.Throttle) / float64(workers))
 	}
 }
 
@@ -96,7 +87,7 @@ func (l *lane) serve(all []*run) {
 	for _, r := range all {
 		switch {
 		case !l.serves(r.Mode, r.Channel):
-		case r.limiter != nil:
+		case r.throttle != nil:
 			l.solos[r.ID] = l.solo(old[r.ID], r)
 		case r.sending():
 			mine = append(mine, r)
@@ -118,7 +109,7 @@ func (l *lane) solo(s *solo, r *run) *solo {
 		return s
 	}
 	s = &solo{r, newSignal()}
-	setRate(r.limiter, float64(*r.Throttle)/float64(l.workers))
+	r.throttle.set(float64(*r.Throttle) / float64(l.workers))
 	l.start(s)
 	return s
 }

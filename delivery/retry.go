@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/campaigns-api/campaigns/store"
 )
 
@@ -33,7 +31,7 @@ func (e *Engine) retry(ctx, hard context.Context, l *lane) error {
 
 // retryRun attempts a batch; full says that more may be due.
 func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run) (full bool, err error) {
-	limit := retryLimit(r.limiter)
+	limit := retryLimit(r.throttle)
 	claimed := time.Now()
 	rs, err := e.store.ClaimRetries(ctx, r.ID, limit, e.timing.retryLease)
 	if err != nil || len(rs) == 0 {
@@ -52,11 +50,11 @@ func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run) (full bool
 
 // retryLimit is a batch that a throttled campaign gets through in a second, so
 // that the others do not wait for it.
-func retryLimit(l *rate.Limiter) int {
-	if l == nil {
+func retryLimit(t *throttle) int {
+	if t == nil {
 		return retryBatch
 	}
-	return min(retryBatch, max(1, int(l.Limit())))
+	return min(retryBatch, max(1, int(t.perSecond())))
 }
 
 // attempt hands claimed retries over, as many at once as the lane has slots. The
@@ -90,7 +88,7 @@ func (e *Engine) attempt(ctx, sendCtx context.Context, l *lane, r *run, rs []sto
 // mayRetry waits for the throttles and a slot; with false there is no slot.
 func (e *Engine) mayRetry(ctx context.Context, l *lane, r *run, claimed time.Time) bool {
 	until := r.until()
-	if !wait(until, r.limiter) || !wait(until, l.limiter) {
+	if !r.throttle.wait(until) || !l.throttle.wait(until) {
 		return false
 	}
 	select {

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/campaigns-api/campaigns/store"
 	"github.com/campaigns-api/campaigns/store/content"
 )
@@ -17,7 +15,7 @@ import (
 // run is one active campaign as this process sees it.
 type run struct {
 	store.Active               // as first seen; state gives what may have changed
-	limiter      *rate.Limiter // this process's share of the campaign's throttle; nil for none
+	throttle     *throttle     // this process's share of the campaign's; nil for none
 	gone         chan struct{} // closed when it is active no more
 
 	mu     sync.Mutex
@@ -47,13 +45,10 @@ func newRun(c store.Active) *run {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.barren.Store(-1)
 	if c.Throttle != nil {
-		r.limiter = rate.NewLimiter(rate.Limit(*c.Throttle), burst(float64(*c.Throttle)))
+		r.throttle = newThrottle(float64(*c.Throttle))
 	}
 	return r
 }
-
-// burst lets a limiter wake up rarely at high rates and stay exact at low ones.
-func burst(perSecond float64) int { return max(1, int(perSecond/50)) }
 
 // contents are compiled once; what fails now is tried again the next time.
 func (r *run) contents(ctx context.Context, st Store) ([]*compiled, error) {

@@ -28,6 +28,8 @@ type work struct {
 	chunk   *store.Chunk
 	began   time.Time
 
+	take context.Context // for taking messages: ends with the turn, the campaign's sending and the engine
+	stop context.CancelFunc
 	send context.Context // for the carrier: ends with the lease, or when draining takes too long
 	drop context.CancelFunc
 	keep context.Context // for the ledger: what was handed over is recorded whatever ends
@@ -42,7 +44,6 @@ type work struct {
 	moved   *sync.Cond // the window moved, or the end came
 	lapse   *time.Timer
 	next    int
-	stopped bool
 	lost    bool
 	known   []bool // chunk.IDs[i] has an outcome, recorded or in the buffer
 	done    int    // the first place without a recorded outcome
@@ -68,11 +69,12 @@ func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run) (worked bo
 	defer w.drop()
 	defer w.lapse.Stop()
 	w.content = contents[k.Variant]
-	stop := context.AfterFunc(ctx, w.stop)
-	defer stop()
+	defer context.AfterFunc(ctx, w.stop)()
+	defer context.AfterFunc(w.take, w.wake)()
 	if err = w.load(ctx); err == nil {
 		w.sendAll()
 	}
+	w.stop()
 	return err == nil, errors.Join(err, w.finish(hard))
 }
 
@@ -85,6 +87,7 @@ func (e *Engine) newWork(ctx, hard context.Context, l *lane, r *run, k *store.Ch
 		w.known[i] = true
 	}
 	w.moved = sync.NewCond(&w.mu)
+	w.take, w.stop = context.WithCancel(r.until())
 	w.send, w.drop = context.WithCancel(hard)
 	w.lapse = time.AfterFunc(e.timing.lease-time.Since(asked), w.lapsed)
 	return w
@@ -94,6 +97,13 @@ func (e *Engine) newWork(ctx, hard context.Context, l *lane, r *run, k *store.Ch
 func (w *work) lapsed() {
 	w.stop()
 	w.drop()
+}
+
+// wake lets those who wait for the window look again.
+func (w *work) wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.moved.Broadcast()
 }
 
 // load reads who is left of the chunk. Only one that was held before can have
@@ -154,7 +164,7 @@ func (w *work) sendAll() {
 
 func (w *work) sender() {
 	for {
-		i, ok := w.take()
+		i, ok := w.message()
 		if !ok {
 			return
 		}
@@ -167,22 +177,18 @@ func (w *work) sender() {
 	}
 }
 
-// take gives the next message to hand over, with a slot of the lane. It waits
+// message gives the next message to hand over, with a slot of the lane. It waits
 // for the window, for the throttles and for a slot, in this order, so that
-// nobody waits with a token or a slot in hand. A message that was taken but may
-// go no more stays without an outcome: whoever holds the chunk next finds it.
-func (w *work) take() (i int, ok bool) {
-	if i, ok = w.reserve(); !ok {
-		return 0, false
-	}
-	until := w.run.until()
-	if !wait(until, w.run.limiter) || !wait(until, w.lane.limiter) {
+// nobody waits with a token or a slot in hand. A message that is given but may go
+// no more stays without an outcome: whoever holds the chunk next finds it.
+func (w *work) message() (i int, ok bool) {
+	if i, ok = w.reserve(); !ok || !w.run.throttle.wait(w.take) || !w.lane.throttle.wait(w.take) {
 		return 0, false
 	}
 	for {
 		select {
 		case w.lane.slots <- struct{}{}:
-		case <-until.Done():
+		case <-w.take.Done():
 			return 0, false
 		}
 		fresh, over := w.look()
@@ -230,7 +236,7 @@ func (w *work) refreshed() bool {
 
 func (w *work) fresh() bool { return time.Since(w.renewed) < w.e.timing.lease/3 }
 
-func (w *work) over() bool { return w.stopped || !w.run.maySend() }
+func (w *work) over() bool { return w.take.Err() != nil || !w.run.maySend() }
 
 // record takes an outcome and says whether it is time to write.
 func (w *work) record(i int, o store.Outcome) bool {
@@ -239,14 +245,6 @@ func (w *work) record(i int, o store.Outcome) bool {
 	w.buffer = append(w.buffer, o)
 	w.known[w.at[i]] = true
 	return len(w.buffer) >= flushAt
-}
-
-// stop lets nobody take another message.
-func (w *work) stop() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.stopped = true
-	w.moved.Broadcast()
 }
 
 // tick records what waits, renews the lease and ends the turn, until over.
@@ -276,7 +274,7 @@ func (w *work) tick(over <-chan struct{}) {
 // goroutine of its own, which nobody else awaits.
 func (w *work) turnOver() bool {
 	took := time.Since(w.began)
-	return took > longestTurn || took > turn && w.run.limiter == nil && w.lane.awaited()
+	return took > longestTurn || took > turn && w.run.throttle == nil && w.lane.awaited()
 }
 
 // flush records the buffer, moves the window and renews the lease. When the
@@ -325,7 +323,8 @@ func (w *work) write(lease time.Duration) error {
 		w.done, w.intent, w.renewed = done, done+window, asked
 		w.lapse.Reset(w.e.timing.lease - time.Since(asked))
 	default:
-		w.lost, w.stopped = true, true
+		w.lost = true
+		w.stop()
 		w.drop()
 		if len(outcomes) > 0 {
 			w.e.log.Warn("lost the lease of a chunk: some messages may go twice", "campaign", w.run.PublicID, "chunk", w.chunk.N, "messages", len(outcomes))

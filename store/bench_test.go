@@ -33,7 +33,7 @@ func BenchmarkFoldReceipts(b *testing.B) {
 			c := shop.sending()
 			rs := make([]store.Receipt, 0, n)
 			for range n / 1000 {
-				k := shop.claim(c, longLease)
+				k := shop.claim(c)
 				shop.record(k, len(k.IDs), outcomes(store.MessageSent, k.IDs...)...)
 				for _, id := range k.IDs {
 					rs = append(rs, store.Receipt{CampaignID: c.ID, ContactID: id, Status: store.MessageDelivered})

@@ -340,7 +340,8 @@ func TestSubjectIsTheVariantsElseTheCampaignsElseTheTemplatesElseTheName(t *test
 				c.Channel, c.Body, c.Subject = store.Email, nil, campaigns
 				c.ABTest = &store.ABTest{Variants: []store.Variant{
 					{Name: "a", TemplateID: &tpl.PublicID, Subject: ptr("variant's"), Percentage: 40},
-					{Name: "b", TemplateID: &tpl.PublicID, Percentage: 40}, {Name: "c", TemplateID: &plain.PublicID, Percentage: 20},
+					{Name: "b", TemplateID: &tpl.PublicID, Percentage: 40},
+					{Name: "c", TemplateID: &plain.PublicID, Percentage: 20},
 				}}
 			}), (*store.Campaign).Send)
 			contents, err := s.Contents(ctx, c.ID)

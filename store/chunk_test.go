@@ -36,12 +36,10 @@ func TestEachChunkHasOneHolder(t *testing.T) {
 func TestOnlyACampaignThatIsSendingIsClaimed(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 3)
-		c := b.sending()
 		for verb, claimed := range map[string]bool{"pause": false, "resume": true, "cancel": false} {
+			c := b.sending()
 			if verb == "resume" {
-				c = b.do(b.sending(), (*store.Campaign).Pause)
-			} else {
-				c = b.sending()
+				c = b.do(c, (*store.Campaign).Pause)
 			}
 			b.do(c, verbs[verb])
 			k, err := s.ClaimChunk(t.Context(), c.ID, longLease, testWindow)
@@ -55,13 +53,13 @@ func TestLapsedLeaseIsTakenOverAndTheOldHolderIsRefused(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 10)
 		c := b.sending()
-		old := b.claim(c, longLease)
+		old := b.claim(c)
 		require.Equal(t, 1, old.Epoch)
 		none, err := s.ClaimChunk(t.Context(), c.ID, longLease, testWindow)
 		require.NoError(t, err)
 		require.Nil(t, none, "the lease holds")
 		b.lapse()
-		taken := b.claim(c, longLease)
+		taken := b.claim(c)
 		require.Equal(t, 2, taken.Epoch)
 		require.Equal(t, old.IDs, taken.IDs)
 
@@ -84,7 +82,7 @@ func TestLapsedLeaseHoldsUntilSomebodyTakesTheChunk(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 3)
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		b.lapse()
 		b.record(k, 3, outcomes(store.MessageSent, k.IDs...)...)
 		require.True(t, b.settle(c))
@@ -95,7 +93,7 @@ func TestRecordRenewsTheLease(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 3)
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		b.lapse()
 		held, err := s.RecordChunk(t.Context(), k, store.Record{Done: 0, Intent: 2, Lease: longLease})
 		require.NoError(t, err)
@@ -110,7 +108,7 @@ func TestRecordedOutcomesAreSkippedAfterATakeOver(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 10)
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		// Results come out of order: the cursor stands at 1, four more are known.
 		os := outcomes(store.MessageSent, k.IDs[0], k.IDs[3], k.IDs[4])
 		os = append(os, outcomes(store.MessageFailed, k.IDs[7])...)
@@ -119,7 +117,7 @@ func TestRecordedOutcomesAreSkippedAfterATakeOver(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, held)
 		b.lapse()
-		k = b.claim(c, longLease)
+		k = b.claim(c)
 		require.Equal(t, 1, k.Done)
 		rest, err := s.Unrecorded(t.Context(), c.ID, k.IDs[k.Done:])
 		require.NoError(t, err)
@@ -133,9 +131,9 @@ func TestChunkGivenBackIsTakenUpWhereItStopped(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 10)
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		b.record(k, 4, outcomes(store.MessageSent, k.IDs[:4]...)...)
-		k = b.claim(c, longLease)
+		k = b.claim(c)
 		require.Equal(t, 4, k.Done)
 		require.False(t, b.settle(c), "an open chunk is left")
 		b.record(k, 10, outcomes(store.MessageFailed, k.IDs[4:]...)...)
@@ -149,7 +147,7 @@ func TestMessageTellsWhatTheCarrierSaid(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 3)
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		os := outcomes(store.MessageSent, k.IDs...)
 		os[1] = store.Outcome{Contact: k.IDs[1], Status: store.MessageFailed, Code: "550", Text: `no "such' mailbox\ {} ,🙂`}
 		os[2] = store.Outcome{Contact: k.IDs[2], Status: store.MessageSkipped, Code: store.SkipDeleted}
@@ -179,7 +177,7 @@ func TestWhatACarrierSaysIsMadeHarmless(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 3)
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		const bad, good = "a\x00b\xffc\xed\xa0\x80", "a\uFFFDb\uFFFDc\uFFFD"
 		hostile := func(contact int64, status store.MessageStatus) store.Outcome {
 			return store.Outcome{Contact: contact, Status: status, Ref: bad, Code: bad, Text: bad}
@@ -209,7 +207,7 @@ func TestRecipientsAreReadAscendingWithoutTheDeleted(t *testing.T) {
 		b := newShop(t, s, 3)
 		b.importCSV("external_id,phone,country,first_name,last_name,attributes.plan\nx,+4915100999999,PT,Ada,Lovelace,gold\n")
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		_, err := s.OptOut(t.Context(), b.sc, b.contact("1").PublicID, store.SetOf(store.SMS))
 		require.NoError(t, err)
 		gone := b.contact("0")

@@ -123,12 +123,12 @@ func (s *Store) CreateImport(ctx context.Context, sc Scope, o ImportOptions, bod
 // workers have the import.
 func (s *Store) receive(ctx context.Context, im *Import, cut *cutter) error {
 	for n := 0; ; n++ {
-		part, err := cut.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+		part, ok, err := cut.next()
 		if err != nil {
-			return fmt.Errorf("read the file to import: %w", err)
+			return err
+		}
+		if !ok {
+			break
 		}
 		part.ImportID, part.N = im.ID, n
 		if err := s.receiving(ctx, im.ID, map[string]any{"bytes": cut.bytes(), "lease_until": now().Add(receiveTimeout)}, func(tx *gorm.DB) error {

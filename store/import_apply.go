@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -115,20 +116,17 @@ func (s *Store) ApplyPart(ctx context.Context, k *ImportClaim) (done bool, err e
 	if part.err != nil {
 		return false, fmt.Errorf("read part %d of %s: %w", k.next, k.PublicID, part.err)
 	}
-	apply := s.applyTogether
-	for try := 1; ; try++ {
-		if try == 3 {
-			apply = s.applyOneByOne
-		}
-		held, err := s.applyPart(ctx, k, part.rows, apply)
-		if err == nil {
-			k.next++
-			return !held, nil
-		}
-		if !collided(err) || try == 3 {
-			return false, fmt.Errorf("apply part %d of %s: %w", k.next, k.PublicID, err)
+	var held bool
+	for _, apply := range []applyFunc{s.applyTogether, s.applyTogether, s.applyOneByOne} {
+		if held, err = s.applyPart(ctx, k, part.rows, apply); !collided(err) {
+			break
 		}
 	}
+	if err != nil {
+		return false, fmt.Errorf("apply part %d of %s: %w", k.next, k.PublicID, err)
+	}
+	k.next++
+	return !held, nil
 }
 
 // parsedPart gives the next part, and has the one after it parsed while the
@@ -181,8 +179,8 @@ func collided(err error) bool {
 	return taken
 }
 
-// applyFunc applies rows, which may be of no account but sc, and gives the ids
-// of the contacts they belong to.
+// applyFunc applies rows to the contacts of sc and gives the ids of those that
+// the rows belong to.
 type applyFunc func(tx *gorm.DB, sc Scope, rows []importRow) (importResult, []int64, error)
 
 // applyPart is the transaction of ApplyPart.
@@ -206,6 +204,7 @@ func (s *Store) applyPart(ctx context.Context, k *ImportClaim, rows []importRow,
 			return err
 		}
 		if im.ListID != nil && len(ids) > 0 {
+			slices.Sort(ids) // as others do who put contacts into lists: no deadlock
 			if _, err := sqlTx(tx).ExecContext(ctx, s.importSQL().members, *im.ListID, s.idsArg(ids)); err != nil {
 				return fmt.Errorf("put contacts into the list: %w", err)
 			}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 )
@@ -12,7 +11,7 @@ const (
 	maxRecord      = 1 << 20   // bytes of a row
 	maxRecordLines = 100       // lines that a row of a CSV file may go over
 	partSize       = 512 << 10 // bytes of a part, if its rows allow
-	partRecords    = 2_000     // rows of a part: what is applied in one transaction
+	partRecords    = 4_000     // rows of a part: what is applied in one transaction
 )
 
 // cutter cuts a file into parts of whole rows as it comes in. What is one row is
@@ -74,33 +73,32 @@ func (c *cutter) readHeader() error {
 	}
 }
 
-// next gives the next part, io.EOF after the last, or what reading failed with.
-// The part's data is good until the following call.
-func (c *cutter) next() (importPart, error) {
+// next gives the next part; ok is false after the last. The part's data is good
+// until the following call.
+func (c *cutter) next() (part importPart, ok bool, err error) {
 	c.buf = c.buf[:copy(c.buf, c.buf[c.used:])]
 	c.used = 0
 	if err := c.fill(partSize); err != nil {
-		return importPart{}, err
+		return importPart{}, false, err
 	}
-	part := importPart{FirstLine: c.line}
-	for records := 0; records < partRecords && c.used < len(c.buf); records++ {
+	part.FirstLine = c.line
+	for records := 0; records < partRecords && c.used < len(c.buf); {
 		n := c.record(c.buf[c.used:], c.ended)
 		if n == 0 && c.used > 0 || c.used > 0 && c.used+n > partSize {
 			break // it begins the next part
 		}
 		if n == 0 {
-			var err error
 			if n, err = c.wait(c.record); err != nil {
-				return importPart{}, err
+				return importPart{}, false, err
 			}
+		}
+		if emptyLine(c.buf[c.used:]) == 0 {
+			records++
 		}
 		c.take(n)
 	}
-	if c.used == 0 {
-		return importPart{}, io.EOF
-	}
 	part.Data = c.buf[:c.used]
-	return part, nil
+	return part, c.used > 0, nil
 }
 
 // wait reads on until the record at c.used is there whole.
@@ -130,10 +128,10 @@ func (c *cutter) fill(size int) error {
 		n, err := c.r.Read(c.buf[len(c.buf):size])
 		c.buf = c.buf[:len(c.buf)+n]
 		switch {
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: // itself: an error that only wraps it is a body that broke off
 			c.ended = true
 		case err != nil:
-			return err
+			return fmt.Errorf("read the file to import: %w", err)
 		}
 	}
 	return nil

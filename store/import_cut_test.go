@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -22,11 +21,11 @@ func cutAll(t *testing.T, format ImportFormat, file io.Reader) (parts []importPa
 	c, err := newCutter(format, file)
 	require.NoError(t, err)
 	for {
-		p, err := c.next()
-		if errors.Is(err, io.EOF) {
+		p, ok, err := c.next()
+		require.NoError(t, err)
+		if !ok {
 			return parts, c.header
 		}
-		require.NoError(t, err)
 		p.Data = bytes.Clone(p.Data)
 		parts = append(parts, p)
 	}
@@ -89,6 +88,27 @@ func TestPartHasABoundedNumberOfRows(t *testing.T) {
 	require.EqualValues(t, 2*partRecords+1, parts[2].FirstLine)
 }
 
+func TestEmptyLinesAreNoRows(t *testing.T) {
+	parts, _ := cutAll(t, NDJSON, strings.NewReader(strings.Repeat("\n", 900<<10)+"{}"))
+	require.Len(t, parts, 2)
+	rows, err := parsePart(NDJSON, nil, parts[1])
+	require.NoError(t, err)
+	require.Len(t, rows, 1)
+	require.EqualValues(t, 900<<10+1, rows[0].line)
+	require.LessOrEqual(t, cap(rows), partRecords)
+}
+
+func TestBodyThatBreaksOffIsNotTheEndOfTheFile(t *testing.T) {
+	for _, broken := range []error{io.ErrUnexpectedEOF, fmt.Errorf("reset: %w", io.EOF)} {
+		c, err := newCutter(NDJSON, io.MultiReader(strings.NewReader(strings.Repeat("{}\n", 300_000)), iotest.ErrReader(broken)))
+		require.NoError(t, err)
+		for err == nil {
+			_, _, err = c.next()
+		}
+		require.ErrorIs(t, err, broken)
+	}
+}
+
 func TestRowsLongerThanAPartAreTakenWhole(t *testing.T) {
 	long := `{"first_name":"` + strings.Repeat("x", 700<<10) + `"}` + "\n"
 	parts, _ := cutAll(t, NDJSON, strings.NewReader("{}\n"+long+long+"{}"))
@@ -108,14 +128,14 @@ func TestEndlessLineTakesNoMemoryAndIsReported(t *testing.T) {
 	}), 64<<20), strings.NewReader("\nada@example.com\n"))
 	c, err := newCutter(CSV, endless)
 	require.NoError(t, err)
-	p, err := c.next()
+	p, _, err := c.next()
 	require.NoError(t, err)
 	require.Less(t, cap(c.buf), 3<<20)
 	rows, err := parsePart(CSV, c.header, p)
 	require.NoError(t, err)
 	require.Equal(t, "is longer than 1048576 bytes", rows[0].faults[0].Message)
 	if len(rows) == 1 {
-		p, err = c.next()
+		p, _, err = c.next()
 		require.NoError(t, err)
 		rows, err = parsePart(CSV, c.header, p)
 		require.NoError(t, err)

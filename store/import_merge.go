@@ -22,6 +22,7 @@ type importBatch struct {
 type importedContact struct {
 	Contact
 	changed bool // since it was read; a new contact has no ID yet
+	moved   bool // changed, its identifiers too
 	touched bool // a row belongs to it
 }
 
@@ -148,11 +149,16 @@ func (b *importBatch) update(c *importedContact, r *importRow) []Fault {
 		return fs
 	}
 	merged.UpdatedAt = b.at
+	was := c.Contact
 	b.unindex(c)
 	c.Contact, c.changed = merged, true
 	b.index(c)
+	c.moved = c.moved || !same(was.ExternalID, c.ExternalID) || !same(was.Phone, c.Phone) || !same(was.Email, c.Email)
 	return nil
 }
+
+// same says whether two optional texts are equal.
+func same(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // merge gives c as it is after the row: what the row gives overwrites, tags and
 // opt-outs are added, attributes are merged. c itself stays as it is.

@@ -101,7 +101,9 @@ func (r *jsonRow) refuse(field, wrong string) error {
 	if err := r.d.SkipValue(); err != nil {
 		return err
 	}
-	r.row.faults.add(CodeValidation, field, wrong, "")
+	if len(r.row.faults) < maxRowFaults { // a long array could hold many
+		r.row.faults.add(CodeValidation, field, wrong, "")
+	}
 	return nil
 }
 
@@ -149,12 +151,12 @@ func (r *jsonRow) attribute(key string) error {
 		if err != nil {
 			return err
 		}
-		number, err := token.Float()
-		if err != nil {
+		number, tooLarge := token.Float()
+		if tooLarge == nil {
+			r.row.setAttribute(key, number)
+		} else {
 			r.row.faults.add(CodeValidation, "/attributes/"+pointerToken(key), "is too large a number", "")
-			return nil
 		}
-		r.row.setAttribute(key, number)
 		return nil
 	}
 	return r.refuse("/attributes/"+pointerToken(key), "is neither text, a number, true, false nor null")

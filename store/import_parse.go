@@ -46,7 +46,7 @@ func parsePart(format ImportFormat, header []string, p importPart) ([]importRow,
 		}
 		read = readCSV(columns)
 	}
-	rows := make([]importRow, 0, bytes.Count(p.Data, []byte{'\n'})+1)
+	rows := make([]importRow, 0, min(bytes.Count(p.Data, []byte{'\n'})+1, partRecords))
 	line := p.FirstLine
 	for b := p.Data; len(b) > 0; {
 		row := importRow{line: line}
@@ -71,7 +71,9 @@ func (r *importRow) check() {
 			r.faults = append(r.faults, f)
 		}
 	}
-	r.faults = r.faults[:min(len(r.faults), maxRowFaults)]
+	if len(r.faults) > maxRowFaults {
+		r.faults = slices.Clone(r.faults[:maxRowFaults])
+	}
 }
 
 // reader takes one record off b, which is not empty, and says how long it is.
@@ -111,6 +113,9 @@ func (r *importRow) setAttribute(key string, value any) {
 func (r *importRow) optOut(i int, channel string) {
 	c := Channel(channel)
 	if !slices.Contains(Channels, c) {
+		if len(r.faults) >= maxRowFaults {
+			return
+		}
 		r.faults = append(r.faults, Fault{
 			Code: CodeValidation, Field: fmt.Sprintf("/opted_out/%d", i), Message: "is not a channel",
 			Value: shown(channel), Expected: "one of sms, whatsapp, rcs, viber, email",

@@ -440,7 +440,7 @@ func TestListDeletedMeanwhileDoesNotStopTheImport(t *testing.T) {
 func TestUploadThatBreaksOffLeavesNothing(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		sc := newScope(t, s)
-		broken := errors.New("connection reset")
+		broken := fmt.Errorf("connection reset: %w", io.EOF)
 		for _, file := range []string{"", people(0, 100), people(0, 30_000)} {
 			ctx, cancel := context.WithCancel(t.Context())
 			body := io.MultiReader(strings.NewReader(file), iotest.ErrReader(broken))
@@ -672,9 +672,12 @@ func TestOverlappingImportsAtOnceMakeNoDuplicates(t *testing.T) {
 			k *store.ImportClaim
 		}{{one, k1}, {two, k2}} {
 			all.Go(func() {
-				for done, err := false, error(nil); !done; {
-					if done, err = w.s.ApplyPart(t.Context(), w.k); err != nil {
+				for {
+					done, err := w.s.ApplyPart(t.Context(), w.k)
+					if err != nil {
 						t.Errorf("apply: %v", err)
+					}
+					if done || err != nil {
 						return
 					}
 				}

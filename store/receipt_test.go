@@ -37,7 +37,7 @@ func (b *shop) receive(c store.Campaign, contact int64, statuses ...store.Messag
 func (b *shop) sent() (store.Campaign, []int64) {
 	b.t.Helper()
 	c := b.sending()
-	k := b.claim(c, longLease)
+	k := b.claim(c)
 	b.record(k, len(k.IDs), outcomes(store.MessageSent, k.IDs...)...)
 	require.True(b.t, b.settle(c))
 	return c, k.IDs
@@ -95,7 +95,7 @@ func TestReceiptOfASkippedRefusedOrCancelledMessageChangesNothing(t *testing.T) 
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 3)
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		b.record(k, 2, append(outcomes(store.MessageFailed, k.IDs[0]), store.Outcome{Contact: k.IDs[1], Status: store.MessageSkipped, Code: store.SkipDeleted})...)
 		b.do(c, (*store.Campaign).Cancel)
 		require.True(t, b.settle(c))
@@ -112,7 +112,7 @@ func TestEarlyReceiptWaitsForItsMessage(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 1)
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		require.NoError(t, s.AddReceipts(t.Context(), []store.Receipt{{CampaignID: c.ID, ContactID: k.IDs[0], Status: store.MessageDelivered}}))
 		require.Equal(t, 1, b.fold(), "looked at, and put off")
 		require.Zero(t, b.progress(c).Delivered)

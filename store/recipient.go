@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -28,37 +28,66 @@ func (r *Recipient) Address(c Channel) string {
 	return r.Phone
 }
 
+const recipientColumns = `id, public_id, COALESCE(external_id, ''), COALESCE(phone, ''), COALESCE(email, ''), COALESCE(first_name, ''), COALESCE(last_name, ''), COALESCE(country, ''), opted_out`
+
 const (
-	postgresRecipients = `SELECT id, public_id, external_id, phone, email, first_name, last_name, country, opted_out, CASE WHEN $2 THEN attributes END FROM contacts WHERE id = ANY($1) ORDER BY id`
-	sqliteRecipients   = `SELECT id, public_id, external_id, phone, email, first_name, last_name, country, opted_out, CASE WHEN ?2 THEN attributes END FROM contacts WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id`
+	postgresRecipients = `SELECT ` + recipientColumns + `, CASE WHEN $2 THEN attributes END FROM contacts WHERE id = ANY($1) ORDER BY id`
+	sqliteRecipients   = `SELECT ` + recipientColumns + `, CASE WHEN ?2 THEN attributes END FROM contacts WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id`
 )
 
 // Recipients reads contacts by key, ascending; those deleted meanwhile are left
 // out. The ids come from a chunk, so they are of its campaign's account. buf's
 // memory is used again.
-func (s *Store) Recipients(ctx context.Context, ids []int64, attributes bool, buf []Recipient) ([]Recipient, error) {
-	query := postgresRecipients
+func (s *Store) Recipients(ctx context.Context, ids []int64, attributes bool, buf []Recipient) (rs []Recipient, err error) {
 	if s.Embedded() {
-		query = sqliteRecipients
+		rs, err = s.recipientsSQLite(ctx, ids, attributes, buf)
+	} else {
+		rs, err = s.recipientsPostgres(ctx, ids, attributes, buf)
 	}
-	rows, err := s.sqlRO.QueryContext(ctx, query, s.idsArg(ids), attributes)
 	if err != nil {
 		return nil, fmt.Errorf("read recipients: %w", err)
 	}
+	return rs, nil
+}
+
+func (s *Store) recipientsSQLite(ctx context.Context, ids []int64, attributes bool, buf []Recipient) ([]Recipient, error) {
+	rows, err := s.sqlRO.QueryContext(ctx, sqliteRecipients, s.idsArg(ids), attributes)
+	if err != nil {
+		return nil, err
+	}
 	defer func() { _ = rows.Close() }()
+	rs, err := scanRecipients(rows, buf)
+	return rs, errors.Join(err, rows.Err())
+}
+
+// recipientsPostgres takes the pool itself: the way through database/sql makes
+// two more copies of each text.
+func (s *Store) recipientsPostgres(ctx context.Context, ids []int64, attributes bool, buf []Recipient) ([]Recipient, error) {
+	rows, err := s.pool.Query(ctx, postgresRecipients, ids, attributes)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	rs, err := scanRecipients(rows, buf)
+	return rs, errors.Join(err, rows.Err())
+}
+
+// rows are those of either driver.
+type rows interface {
+	Next() bool
+	Scan(to ...any) error
+}
+
+func scanRecipients(rows rows, buf []Recipient) ([]Recipient, error) {
+	var r Recipient
+	to := []any{&r.ID, &r.PublicID, &r.ExternalID, &r.Phone, &r.Email, &r.FirstName, &r.LastName, &r.Country, &r.OptedOut, &r.Attributes}
 	buf = buf[:0]
 	for rows.Next() {
-		var r Recipient
-		var external, phone, email, first, last, country sql.NullString
-		if err := rows.Scan(&r.ID, &r.PublicID, &external, &phone, &email, &first, &last, &country, &r.OptedOut, &r.Attributes); err != nil {
-			return nil, fmt.Errorf("read a recipient: %w", err)
+		r.Attributes = nil
+		if err := rows.Scan(to...); err != nil {
+			return nil, err
 		}
-		r.ExternalID, r.Phone, r.Email = external.String, phone.String, email.String
-		r.FirstName, r.LastName, r.Country = first.String, last.String, country.String
 		buf = append(buf, r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read recipients: %w", err)
 	}
 	return buf, nil
 }

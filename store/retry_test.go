@@ -15,7 +15,7 @@ import (
 func (b *shop) failing() (store.Campaign, []int64) {
 	b.t.Helper()
 	c := b.sending()
-	k := b.claim(c, longLease)
+	k := b.claim(c)
 	b.record(k, len(k.IDs), softly(k.IDs...)...)
 	return c, k.IDs
 }
@@ -72,7 +72,7 @@ func TestRetryWaitsItsTimeAndForTheCampaign(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 2)
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		os := softly(k.IDs...)
 		os[1].RetryAfter = time.Hour
 		b.record(k, 2, os...)

@@ -124,9 +124,9 @@ const (
 )
 
 // claim leases a chunk that there must be.
-func (b *shop) claim(c store.Campaign, lease time.Duration) *store.Chunk {
+func (b *shop) claim(c store.Campaign) *store.Chunk {
 	b.t.Helper()
-	k, err := b.ClaimChunk(b.t.Context(), c.ID, lease, testWindow)
+	k, err := b.ClaimChunk(b.t.Context(), c.ID, longLease, testWindow)
 	require.NoError(b.t, err)
 	require.NotNil(b.t, k)
 	return k
@@ -196,7 +196,7 @@ func (b *shop) settle(c store.Campaign) bool {
 func (b *shop) messages(c store.Campaign) map[int64]store.Message {
 	b.t.Helper()
 	all := map[int64]store.Message{}
-	for p := (store.Page{Limit: 100}); ; {
+	for p := (store.Page{Limit: 1000}); ; { // more than a client may ask for
 		_, ms, next, err := b.Messages(b.t.Context(), b.sc, c.PublicID, 0, p)
 		require.NoError(b.t, err)
 		for _, m := range ms {

@@ -69,7 +69,7 @@ func TestStatisticsSayWhatAScanOfTheMessagesSays(t *testing.T) {
 		}
 		for range 2 {
 			c := b.sending(mail)
-			k := b.claim(c, longLease)
+			k := b.claim(c)
 			b.record(k, 40, slices.Concat(outcomes(store.MessageSent, k.IDs[:30]...), outcomes(store.MessageFailed, k.IDs[30:36]...), softly(k.IDs[36:]...))...)
 			b.receive(c, k.IDs[0], store.MessageDelivered)
 			b.receive(c, k.IDs[1], store.MessageFailed)
@@ -222,7 +222,7 @@ func TestRateLeavesPausesOut(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 20)
 		c := b.sending()
-		k := b.claim(c, longLease)
+		k := b.claim(c)
 		b.record(k, 10, outcomes(store.MessageSent, k.IDs[:10]...)...)
 		// It has been sending for 100 s, then 100 s more.
 		b.do(c, (*store.Campaign).Pause)

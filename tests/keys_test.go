@@ -1,0 +1,166 @@
+package tests
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/campaigns-api/campaigns/gen/types"
+	"github.com/campaigns-api/campaigns/store"
+)
+
+// call makes a well-formed request of an operation: with these ids in its path,
+// by the parameter's name, and the document's own for all others.
+func (a *api) call(op operation, ids map[string]string) answer {
+	a.t.Helper()
+	path := op.path
+	for _, parameter := range op.Parameters {
+		if parameter.Value.In == "path" {
+			id := ids[parameter.Value.Name]
+			if id == "" {
+				id = parameter.Value.Schema.Value.Examples[0].(string)
+			}
+			path = strings.ReplaceAll(path, "{"+parameter.Value.Name+"}", id)
+		}
+	}
+	if op.RequestBody == nil {
+		return a.do(op.method, path, "")
+	}
+	mediaType := slices.Sorted(maps.Keys(op.RequestBody.Value.Content))[0]
+	examples := op.RequestBody.Value.Content[mediaType].Examples
+	example := examples[slices.Sorted(maps.Keys(examples))[0]].Value.Value
+	body, isText := example.(string)
+	if !isText {
+		written, err := json.Marshal(example)
+		require.NoError(a.t, err)
+		body = string(written)
+	}
+	return a.do(op.method, path, body, "Content-Type: "+mediaType)
+}
+
+// everything is all that a key can list, and the statistics: what must stay as
+// it is when a request is refused.
+func (a *api) everything() map[string]any {
+	a.t.Helper()
+	found := map[string]any{}
+	for id, op := range operations(a.t) {
+		if op.method == http.MethodGet && !strings.Contains(op.path, "{") {
+			found[id] = want[map[string]any](a.t, http.StatusOK, a.do(op.method, op.path, ""))["data"]
+		}
+	}
+	return found
+}
+
+func TestEveryOperationNeedsAKeyThatWorks(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		account := s.account("Acme")
+		revoked, expired := s.api(store.KeyOptions{Account: account}), s.api(store.KeyOptions{Account: account, ExpiresAt: p(time.Now().Add(-time.Second))})
+		ks, err := s.store.Keys(t.Context(), account)
+		require.NoError(t, err)
+		_, err = s.store.RevokeKey(t.Context(), ks[0].PublicID)
+		require.NoError(t, err)
+		for id, op := range operations(t) {
+			for a, code := range map[*api]types.ErrorCode{
+				newAPI(t, s.url, ""):                          types.ErrorCodeUNAUTHORIZED,
+				newAPI(t, s.url, "dv_live_sk_your_key_here"):  types.ErrorCodeINVALIDAPIKEY,
+				newAPI(t, s.url, strings.Repeat("x", 10_000)): types.ErrorCodeINVALIDAPIKEY,
+				newAPI(t, s.url, demoKey):                     types.ErrorCodeINVALIDAPIKEY,
+				revoked:                                       types.ErrorCodeINVALIDAPIKEY,
+				expired:                                       types.ErrorCodeINVALIDAPIKEY,
+			} {
+				require.Equal(t, code, refused(t, http.StatusUnauthorized, a.call(op, nil)).Code, id)
+			}
+		}
+	})
+}
+
+func TestEveryOperationNeedsItsScopes(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		account := s.account("Acme")
+		without := map[string]*api{}
+		for _, scope := range store.AllScopes {
+			others := slices.DeleteFunc(slices.Clone(store.AllScopes), func(o string) bool { return o == scope })
+			without[scope] = s.api(store.KeyOptions{Account: account, Scopes: others})
+		}
+		public := s.api(store.KeyOptions{Account: account, Mode: store.Live, Public: true})
+		for id, op := range operations(t) {
+			scopes := (*op.Security)[0]["apiKey"]
+			for _, scope := range scopes {
+				e := refused(t, http.StatusForbidden, without[scope].call(op, nil))
+				require.Equal(t, types.ErrorCodeINSUFFICIENTPERMISSIONS, e.Code, "%s without %s", id, scope)
+			}
+			if !slices.Equal(scopes, []string{"campaigns:read"}) {
+				require.Equal(t, types.ErrorCodeINSUFFICIENTPERMISSIONS, refused(t, http.StatusForbidden, public.call(op, nil)).Code, id)
+			}
+		}
+		public.statistics()
+	})
+}
+
+// TestOthersDataIsNotThere looks for what one key has made with a key of another
+// account and with one of the same account's other mode.
+func TestOthersDataIsNotThere(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		account := s.account("Acme")
+		mine := s.api(store.KeyOptions{Account: account, Mode: store.Live})
+		own := mine.oneOfEach()
+		before := mine.everything()
+		for who, other := range map[string]*api{
+			"another account":   s.api(store.KeyOptions{Account: s.account("Rival"), Mode: store.Live}),
+			"the account's own": s.api(store.KeyOptions{Account: account, Mode: store.Test}),
+		} {
+			theirs := other.everything()
+			for id, op := range operations(t) {
+				if !strings.Contains(op.path, "{") {
+					continue
+				}
+				e := refused(t, http.StatusNotFound, other.call(op, map[string]string{"id": own[op.parameter("id").Schema.Ref], "contact_id": own["contact"]}))
+				require.Equal(t, types.ErrorCodeNOTFOUND, e.Code, "%s with %s", id, who)
+			}
+			require.Equal(t, theirs, other.everything())
+			other.requireNoReferenceTo(own)
+		}
+		require.Equal(t, before, mine.everything())
+	})
+}
+
+// oneOfEach makes one of everything and gives the ids by the schema of an id's
+// parameter, and the contact's also as "contact".
+func (a *api) oneOfEach() map[string]string {
+	a.t.Helper()
+	const schemas = "#/components/schemas/"
+	contact := a.newContact(types.ContactCreate{Phone: p("+4915112000001")}).ID
+	list := a.newList("Mine", contact).ID
+	rule := types.Rule{Field: p(types.RuleFieldPhone), Operator: p(types.RuleOperatorExists)}
+	return map[string]string{
+		"contact":             contact,
+		schemas + "ContactID": contact,
+		schemas + "ListID":    list,
+		schemas + "SegmentID": want[types.SegmentEnvelope](a.t, http.StatusCreated, read(a.CreateSegment(a.t.Context(), types.SegmentCreate{Name: "Mine", Rule: rule}))).Data.ID,
+		schemas + "TemplateID": want[types.TemplateEnvelope](a.t, http.StatusCreated, read(a.CreateTemplate(a.t.Context(),
+			types.TemplateCreate{Name: "Mine", Channel: types.ChannelSMS, Body: "Hi"}))).Data.ID,
+		schemas + "CampaignID": a.newCampaign(types.CampaignCreate{Name: "Mine", Channel: types.ChannelSMS, ListID: &list, Body: p("Hi")}).ID,
+		schemas + "ImportID":   a.awaitImport(a.importFile("text/csv", "phone\n+4915112000001\n", &list).ID).ID,
+	}
+}
+
+// requireNoReferenceTo tries to use what is another's.
+func (a *api) requireNoReferenceTo(own map[string]string) {
+	a.t.Helper()
+	list := own["#/components/schemas/ListID"]
+	e := refused(a.t, http.StatusNotFound, read(a.CreateImportWithBody(a.t.Context(), &types.CreateImportParams{ListID: &list}, "text/csv", strings.NewReader("phone\n+4915112000009\n"))))
+	require.Equal(a.t, types.ErrorCodeNOTFOUND, e.Code)
+	mine := a.newList("Theirs")
+	refused(a.t, http.StatusUnprocessableEntity, read(a.AddListContacts(a.t.Context(), mine.ID, types.ListMembers{ContactIds: []string{own["contact"]}})))
+	refused(a.t, http.StatusNotFound, read(a.RemoveListContact(a.t.Context(), mine.ID, own["contact"])))
+	c := a.newCampaign(types.CampaignCreate{
+		Name: "Theirs", Channel: types.ChannelSMS, ListID: &list, TemplateID: p(own["#/components/schemas/TemplateID"]),
+	})
+	require.Subset(a.t, blockers(c), []types.BlockerCode{"LIST_NOT_FOUND", "TEMPLATE_NOT_FOUND"})
+}
