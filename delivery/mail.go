@@ -144,8 +144,11 @@ func writeMail(msg *gomail.Msg, from, to *mail.Address) (*composedMail, error) {
 // checkMailHeaders looks at every value that goes into the header.
 func checkMailHeaders(m *Outgoing) error {
 	for _, h := range [...]struct{ name, value string }{
-		{"message id", m.ID}, {"recipient", m.To}, {"sender", m.From},
-		{"subject", m.Subject}, {"unsubscribe link", m.UnsubscribeURL},
+		{"message id", m.ID},
+		{"recipient", m.To},
+		{"sender", m.From},
+		{"subject", m.Subject},
+		{"unsubscribe link", m.UnsubscribeURL},
 	} {
 		if len(h.value) > maxMailHeader {
 			return newRejected("invalid_header", fmt.Sprintf("the %s is longer than %d bytes", h.name, maxMailHeader))

@@ -146,7 +146,7 @@ func TestSandboxHandsReceiptsOverInBatchesAndOnTime(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Len(t, in.receipts(), 1000, "full batches go at once")
-		time.Sleep(50 * time.Millisecond) // the bubble's clock, not ours
+		<-time.After(50 * time.Millisecond) // the bubble's clock, not ours
 		synctest.Wait()
 		require.Len(t, in.receipts(), 1100)
 		require.Equal(t, 500, in.largest)
@@ -163,7 +163,7 @@ func TestSandboxKeepsReceiptsThatWereRefused(t *testing.T) {
 			_, err := sandbox.Send(t.Context(), &delivery.Outgoing{ID: fmt.Sprintf("msg_%d", i), To: "ada@example.com"})
 			require.NoError(t, err)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		require.Empty(t, in.receipts())
 		in.fail(nil)
 		require.NoError(t, stop())

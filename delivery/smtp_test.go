@@ -215,7 +215,7 @@ func TestSMTPDeadKeptConnectionIsReplacedUnnoticed(t *testing.T) {
 
 func TestSMTPNothingIsRepeatedOnceContentWasWritten(t *testing.T) {
 	peer := newSMTPPeer(t, "PIPELINING")
-	peer.follow(func(conn int, command string) string {
+	peer.follow(func(_ int, command string) string {
 		if command == endOfMail && len(peer.received()) == 2 {
 			return hangUp
 		}
