@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 
@@ -76,6 +77,8 @@ func (s *Server) describe(ctx context.Context, err error, c echo.Context) types.
 		return plainError(http.StatusNotFound, store.CodeNotFound, "There is no such path.")
 	case errors.As(err, &routing) && routing.Code == http.StatusMethodNotAllowed:
 		return plainError(http.StatusMethodNotAllowed, codeMethodNotAllowed, "The path does not take "+c.Request().Method+".")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return plainError(http.StatusBadRequest, store.CodeValidation, "The body broke off; nothing of it was kept.")
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return plainError(http.StatusServiceUnavailable, codeUnavailable, "The request ended before its answer.")
 	}

@@ -71,7 +71,7 @@ const (
 func (s *Store) FoldReceipts(ctx context.Context) (n int, err error) {
 	err = s.write(ctx, func(tx *gorm.DB) error {
 		var rs []Receipt
-		if err := s.skipLocked(tx).Where("not_before <= ?", now()).Order("not_before").Limit(foldBatch).Find(&rs).Error; err != nil {
+		if err := s.skipLocked(tx).Where("not_before <= ?", now()).Order("not_before, id").Limit(foldBatch).Find(&rs).Error; err != nil {
 			return err
 		}
 		if n = len(rs); n == 0 {

@@ -236,3 +236,13 @@ func TestRateLeavesPausesOut(t *testing.T) {
 		require.WithinDuration(t, time.Now().Add(200*time.Second), *p.CompletedAt, 20*time.Second)
 	})
 }
+
+func TestCampaignThatNeverStartedHasNoRecipients(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		b := newShop(t, s, 3)
+		require.Equal(t, store.Progress{}, b.progress(b.draft()))
+		c := b.do(b.inStatus(store.Scheduled), (*store.Campaign).Cancel)
+		require.Equal(t, store.Progress{AudienceFinal: true}, b.progress(c))
+		require.True(t, b.settle(c))
+	})
+}

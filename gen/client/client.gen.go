@@ -341,19 +341,22 @@ type ClientInterface interface {
 	// tells how far it is.
 	//
 	// A row matches an existing contact by `external_id`, else `phone`, else `email`; without a match
-	// it makes a new one. Fields given overwrite, tags replace all tags, attributes are merged, an
-	// opt-out is added and never undone. A row that is wrong changes nothing, is listed in the
-	// import's errors, and does not stop the others. The same file again makes no duplicates.
+	// it makes a new one. Fields given overwrite, tags are added, attributes are merged, an opt-out is
+	// added and never undone. A row that is wrong changes nothing, is listed in the import's errors
+	// (the first 10,000 of a file, at most 20 of a row), and does not stop the others. The same file
+	// again makes no duplicates. Rows are applied in the order of the file, and the files of one
+	// account in the order they came.
 	//
 	// **CSV** (`text/csv`): UTF-8, commas, quotes as in RFC 4180. The first line names the columns:
 	// `external_id`, `phone`, `email`, `first_name`, `last_name`, `country`, `tags` and `opted_out`
 	// (several separated by `|`) and `attributes.KEY`. An empty cell is a field not given. An
 	// attribute is a string in a CSV, except that `true` and `false` are booleans and what reads as a
-	// JSON number is a number. A header with an unknown or repeated column, or without any of
-	// `external_id`, `phone` and `email`, is 422 and nothing is stored.
+	// JSON number of at most 15 digits is a number. A row has at most 1 MiB and 100 lines. A header
+	// with an unknown or repeated column, or without any of `external_id`, `phone` and `email`, is
+	// 422 and nothing is stored.
 	//
-	// **NDJSON** (`application/x-ndjson`): UTF-8, on each line an object as in `ContactCreate`. A line
-	// has at most 1 MiB.
+	// **NDJSON** (`application/x-ndjson`): UTF-8, on each line an object as in `ContactCreate`; `null`
+	// clears a field and removes an attribute. A line has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1116,19 +1119,22 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 // tells how far it is.
 //
 // A row matches an existing contact by `external_id`, else `phone`, else `email`; without a match
-// it makes a new one. Fields given overwrite, tags replace all tags, attributes are merged, an
-// opt-out is added and never undone. A row that is wrong changes nothing, is listed in the
-// import's errors, and does not stop the others. The same file again makes no duplicates.
+// it makes a new one. Fields given overwrite, tags are added, attributes are merged, an opt-out is
+// added and never undone. A row that is wrong changes nothing, is listed in the import's errors
+// (the first 10,000 of a file, at most 20 of a row), and does not stop the others. The same file
+// again makes no duplicates. Rows are applied in the order of the file, and the files of one
+// account in the order they came.
 //
 // **CSV** (`text/csv`): UTF-8, commas, quotes as in RFC 4180. The first line names the columns:
 // `external_id`, `phone`, `email`, `first_name`, `last_name`, `country`, `tags` and `opted_out`
 // (several separated by `|`) and `attributes.KEY`. An empty cell is a field not given. An
 // attribute is a string in a CSV, except that `true` and `false` are booleans and what reads as a
-// JSON number is a number. A header with an unknown or repeated column, or without any of
-// `external_id`, `phone` and `email`, is 422 and nothing is stored.
+// JSON number of at most 15 digits is a number. A row has at most 1 MiB and 100 lines. A header
+// with an unknown or repeated column, or without any of `external_id`, `phone` and `email`, is
+// 422 and nothing is stored.
 //
-// **NDJSON** (`application/x-ndjson`): UTF-8, on each line an object as in `ContactCreate`. A line
-// has at most 1 MiB.
+// **NDJSON** (`application/x-ndjson`): UTF-8, on each line an object as in `ContactCreate`; `null`
+// clears a field and removes an attribute. A line has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4127,19 +4133,22 @@ type ClientWithResponsesInterface interface {
 	// tells how far it is.
 	//
 	// A row matches an existing contact by `external_id`, else `phone`, else `email`; without a match
-	// it makes a new one. Fields given overwrite, tags replace all tags, attributes are merged, an
-	// opt-out is added and never undone. A row that is wrong changes nothing, is listed in the
-	// import's errors, and does not stop the others. The same file again makes no duplicates.
+	// it makes a new one. Fields given overwrite, tags are added, attributes are merged, an opt-out is
+	// added and never undone. A row that is wrong changes nothing, is listed in the import's errors
+	// (the first 10,000 of a file, at most 20 of a row), and does not stop the others. The same file
+	// again makes no duplicates. Rows are applied in the order of the file, and the files of one
+	// account in the order they came.
 	//
 	// **CSV** (`text/csv`): UTF-8, commas, quotes as in RFC 4180. The first line names the columns:
 	// `external_id`, `phone`, `email`, `first_name`, `last_name`, `country`, `tags` and `opted_out`
 	// (several separated by `|`) and `attributes.KEY`. An empty cell is a field not given. An
 	// attribute is a string in a CSV, except that `true` and `false` are booleans and what reads as a
-	// JSON number is a number. A header with an unknown or repeated column, or without any of
-	// `external_id`, `phone` and `email`, is 422 and nothing is stored.
+	// JSON number of at most 15 digits is a number. A row has at most 1 MiB and 100 lines. A header
+	// with an unknown or repeated column, or without any of `external_id`, `phone` and `email`, is
+	// 422 and nothing is stored.
 	//
-	// **NDJSON** (`application/x-ndjson`): UTF-8, on each line an object as in `ContactCreate`. A line
-	// has at most 1 MiB.
+	// **NDJSON** (`application/x-ndjson`): UTF-8, on each line an object as in `ContactCreate`; `null`
+	// clears a field and removes an attribute. A line has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6298,19 +6307,22 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 // tells how far it is.
 //
 // A row matches an existing contact by `external_id`, else `phone`, else `email`; without a match
-// it makes a new one. Fields given overwrite, tags replace all tags, attributes are merged, an
-// opt-out is added and never undone. A row that is wrong changes nothing, is listed in the
-// import's errors, and does not stop the others. The same file again makes no duplicates.
+// it makes a new one. Fields given overwrite, tags are added, attributes are merged, an opt-out is
+// added and never undone. A row that is wrong changes nothing, is listed in the import's errors
+// (the first 10,000 of a file, at most 20 of a row), and does not stop the others. The same file
+// again makes no duplicates. Rows are applied in the order of the file, and the files of one
+// account in the order they came.
 //
 // **CSV** (`text/csv`): UTF-8, commas, quotes as in RFC 4180. The first line names the columns:
 // `external_id`, `phone`, `email`, `first_name`, `last_name`, `country`, `tags` and `opted_out`
 // (several separated by `|`) and `attributes.KEY`. An empty cell is a field not given. An
 // attribute is a string in a CSV, except that `true` and `false` are booleans and what reads as a
-// JSON number is a number. A header with an unknown or repeated column, or without any of
-// `external_id`, `phone` and `email`, is 422 and nothing is stored.
+// JSON number of at most 15 digits is a number. A row has at most 1 MiB and 100 lines. A header
+// with an unknown or repeated column, or without any of `external_id`, `phone` and `email`, is
+// 422 and nothing is stored.
 //
-// **NDJSON** (`application/x-ndjson`): UTF-8, on each line an object as in `ContactCreate`. A line
-// has at most 1 MiB.
+// **NDJSON** (`application/x-ndjson`): UTF-8, on each line an object as in `ContactCreate`; `null`
+// clears a field and removes an attribute. A line has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
