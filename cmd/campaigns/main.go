@@ -27,11 +27,18 @@ const (
 func main() { os.Exit(run()) }
 
 // run ends early on SIGINT or SIGTERM by ending the commands' context. The
-// second signal finds Go's default: it ends the process at once.
+// second signal finds Go's default, which is back before anything can be seen to
+// end: it ends the process at once.
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		end()
+	}()
 	cmd, err := newRoot().ExecuteContextC(ctx)
 	return report(os.Stderr, cmd, err)
 }
