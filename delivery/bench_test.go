@@ -111,7 +111,7 @@ func (b *bench) contacts(n int) {
 	for i := range n {
 		fmt.Fprintf(&file, "%[1]d,%[2]s,p%[1]d@example.com,P%[1]d\n", i, number(i))
 	}
-	_, err := b.store.CreateImport(b.t.Context(), b.scope, store.ImportOptions{Format: store.CSV, List: b.list.PublicID}, strings.NewReader(file.String()))
+	_, _, err := b.store.CreateImport(b.t.Context(), b.scope, store.ImportOptions{Format: store.CSV, List: b.list.PublicID}, strings.NewReader(file.String()))
 	require.NoError(b.t, err)
 	k, err := b.store.ClaimImport(b.t.Context(), store.Scope{}, time.Minute)
 	require.NoError(b.t, err)

@@ -23,7 +23,7 @@ func (b *bench) upload(n int) store.Import {
 	for i := range n {
 		fmt.Fprintf(&file, "p%d@example.com\n", i)
 	}
-	im, err := b.store.CreateImport(b.t.Context(), b.scope, store.ImportOptions{Format: store.CSV}, strings.NewReader(file.String()))
+	im, _, err := b.store.CreateImport(b.t.Context(), b.scope, store.ImportOptions{Format: store.CSV}, strings.NewReader(file.String()))
 	require.NoError(b.t, err)
 	return im
 }

@@ -55,7 +55,7 @@ func document(contentType string, body []byte) echo.HandlerFunc {
 func (s *Server) ready(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()
-	if err := s.store.Ping(ctx); err != nil {
+	if err := s.Store.Ping(ctx); err != nil {
 		s.Log.WarnContext(ctx, "not ready", "error", err)
 		return c.String(http.StatusServiceUnavailable, "the database does not answer\n")
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 // call is what is known of one request beside its contents.
 type call struct {
 	requestID string
-	scope     store.Scope // set once the key is known
+	scope     store.Scope  // set once the key is known
+	store     *store.Store // within once: the one that takes part in its transaction
 }
 
 type callKey struct{}
@@ -44,16 +46,30 @@ func (s *Server) begin(next echo.HandlerFunc) echo.HandlerFunc {
 		if !wellFormedRequestID(k.requestID) {
 			k.requestID = newRequestID()
 		}
-		c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), callKey{}, k)))
-		c.Response().Header().Set("X-Request-Id", k.requestID)
+		method := c.Request().Method
+		r := c.Request().WithContext(context.WithValue(c.Request().Context(), callKey{}, k))
+		if method == http.MethodHead { // a GET whose body net/http, which has the original, keeps back
+			r.Method = http.MethodGet
+		}
+		c.SetRequest(r)
+		h := c.Response().Header()
+		h.Set("X-Request-Id", k.requestID)
+		h.Set("X-Content-Type-Options", "nosniff")
+		c.Response().Before(func() { allowHead(h) })
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
-		r := c.Request()
 		s.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
-			slog.String("request_id", k.requestID), slog.String("method", r.Method), slog.String("route", c.Path()),
+			slog.String("request_id", k.requestID), slog.String("method", method), slog.String("route", c.Path()),
 			slog.Int("status", c.Response().Status), slog.Duration("took", time.Since(started)), slog.Int64("account", k.scope.Account))
 		return nil
+	}
+}
+
+// allowHead adds HEAD to what Echo says that a path takes, where that has GET.
+func allowHead(h http.Header) {
+	if allow := h.Get(echo.HeaderAllow); strings.Contains(allow, http.MethodGet) && !strings.Contains(allow, http.MethodHead) {
+		h.Set(echo.HeaderAllow, allow+", "+http.MethodHead)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // CreateCampaign makes a draft.
 func (s *Server) CreateCampaign(ctx context.Context, req apiserver.CreateCampaignRequestObject) (apiserver.CreateCampaignResponseObject, error) {
 	b := req.Body
-	c, err := s.store.CreateCampaign(ctx, scope(ctx), store.Campaign{
+	c, err := s.store(ctx).CreateCampaign(ctx, scope(ctx), store.Campaign{
 		Name: b.Name, Channel: store.Channel(b.Channel), SegmentID: b.SegmentID, ListID: b.ListID, TemplateID: b.TemplateID,
 		Body: b.Body, Subject: b.Subject, ContentType: (*string)(b.ContentType), Sender: b.Sender, Metadata: value(b.Metadata),
 		Throttle: toThrottle(b.Throttle), ABTest: toABTest(b.AbTest), ScheduledAt: b.ScheduledAt,
@@ -25,7 +25,7 @@ func (s *Server) CreateCampaign(ctx context.Context, req apiserver.CreateCampaig
 	at := "/v1/campaigns/" + c.PublicID
 	return apiserver.CreateCampaign201JSONResponse{
 		Body:    types.CampaignEnvelope{Data: campaign(&c), Meta: meta(ctx)},
-		Headers: apiserver.CreateCampaign201ResponseHeaders{Location: &at},
+		Headers: apiserver.CreateCampaign201ResponseHeaders{Location: &at, ETag: etag(&c)},
 	}, nil
 }
 
@@ -34,7 +34,7 @@ func (s *Server) ListCampaigns(ctx context.Context, req apiserver.ListCampaignsR
 	f := store.CampaignFilter{
 		Search: value(req.Params.Search), Status: store.Status(value(req.Params.Status)), Channel: store.Channel(value(req.Params.Channel)),
 	}
-	cs, next, err := s.store.Campaigns(ctx, scope(ctx), f, page(req.Params.Cursor, req.Params.Limit))
+	cs, next, err := s.store(ctx).Campaigns(ctx, scope(ctx), f, page(req.Params.Cursor, req.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -43,34 +43,40 @@ func (s *Server) ListCampaigns(ctx context.Context, req apiserver.ListCampaignsR
 
 // GetCampaign gives a campaign, with its progress once it has started.
 func (s *Server) GetCampaign(ctx context.Context, req apiserver.GetCampaignRequestObject) (apiserver.GetCampaignResponseObject, error) {
-	c, err := s.store.Campaign(ctx, scope(ctx), req.ID)
+	c, err := s.store(ctx).Campaign(ctx, scope(ctx), req.ID)
 	if err != nil {
 		return nil, err
 	}
 	data := campaign(&c)
 	if c.StartedAt != nil {
-		p, err := s.store.Progress(ctx, &c)
+		p, err := s.store(ctx).Progress(ctx, &c)
 		if err != nil {
 			return nil, err
 		}
 		data.Progress = progress(p)
 	}
-	return apiserver.GetCampaign200JSONResponse{Data: data, Meta: meta(ctx)}, nil
+	return apiserver.GetCampaign200JSONResponse{
+		Body:    types.CampaignEnvelope{Data: data, Meta: meta(ctx)},
+		Headers: apiserver.GetCampaign200ResponseHeaders{ETag: etag(&c)},
+	}, nil
 }
 
 // UpdateCampaign changes what is given: absent means unchanged, null clears.
 func (s *Server) UpdateCampaign(ctx context.Context, req apiserver.UpdateCampaignRequestObject) (apiserver.UpdateCampaignResponseObject, error) {
-	c, err := s.store.UpdateCampaign(ctx, scope(ctx), req.ID, func(c *store.Campaign) error {
+	c, err := s.store(ctx).UpdateCampaign(ctx, scope(ctx), req.ID, expecting(req.Params.IfMatch, func(c *store.Campaign) error {
 		if err := c.Edit(); err != nil {
 			return err
 		}
 		apply(c, req.Body)
 		return nil
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}
-	return apiserver.UpdateCampaign200JSONResponse{Data: campaign(&c), Meta: meta(ctx)}, nil
+	return apiserver.UpdateCampaign200JSONResponse{
+		Body:    types.CampaignEnvelope{Data: campaign(&c), Meta: meta(ctx)},
+		Headers: apiserver.UpdateCampaign200ResponseHeaders{ETag: etag(&c)},
+	}, nil
 }
 
 // apply writes an update over a campaign. Of the fields that exclude each other,
@@ -123,7 +129,7 @@ func same[T any](v T) T { return v }
 
 // DeleteCampaign removes a draft.
 func (s *Server) DeleteCampaign(ctx context.Context, req apiserver.DeleteCampaignRequestObject) (apiserver.DeleteCampaignResponseObject, error) {
-	if err := s.store.DeleteCampaign(ctx, scope(ctx), req.ID); err != nil {
+	if err := s.store(ctx).DeleteCampaign(ctx, scope(ctx), req.ID, expecting(req.Params.IfMatch, (*store.Campaign).Discard)); err != nil {
 		return nil, err
 	}
 	return apiserver.DeleteCampaign204Response{}, nil
@@ -131,53 +137,64 @@ func (s *Server) DeleteCampaign(ctx context.Context, req apiserver.DeleteCampaig
 
 // SendCampaign starts sending at once.
 func (s *Server) SendCampaign(ctx context.Context, req apiserver.SendCampaignRequestObject) (apiserver.SendCampaignResponseObject, error) {
-	c, err := s.store.UpdateCampaign(ctx, scope(ctx), req.ID, (*store.Campaign).Send)
+	c, err := s.store(ctx).UpdateCampaign(ctx, scope(ctx), req.ID, expecting(req.Params.IfMatch, (*store.Campaign).Send))
 	if err != nil {
 		return nil, err
 	}
+	data := types.SentCampaign{ID: c.PublicID, Status: types.CampaignStatus(c.Status), StartedAt: wholeSeconds(*c.StartedAt)}
 	return apiserver.SendCampaign200JSONResponse{
-		Data: types.SentCampaign{ID: c.PublicID, Status: types.CampaignStatus(c.Status), StartedAt: wholeSeconds(*c.StartedAt)}, Meta: meta(ctx),
+		Body:    types.SentCampaignEnvelope{Data: data, Meta: meta(ctx)},
+		Headers: apiserver.SendCampaign200ResponseHeaders{ETag: etag(&c)},
 	}, nil
 }
 
 // ScheduleCampaign lets a draft wait for its time.
 func (s *Server) ScheduleCampaign(ctx context.Context, req apiserver.ScheduleCampaignRequestObject) (apiserver.ScheduleCampaignResponseObject, error) {
-	c, err := s.store.UpdateCampaign(ctx, scope(ctx), req.ID, (*store.Campaign).Schedule)
+	c, err := s.store(ctx).UpdateCampaign(ctx, scope(ctx), req.ID, expecting(req.Params.IfMatch, (*store.Campaign).Schedule))
 	if err != nil {
 		return nil, err
 	}
-	return apiserver.ScheduleCampaign200JSONResponse{Data: campaign(&c), Meta: meta(ctx)}, nil
+	return apiserver.ScheduleCampaign200JSONResponse{
+		Body:    types.CampaignEnvelope{Data: campaign(&c), Meta: meta(ctx)},
+		Headers: apiserver.ScheduleCampaign200ResponseHeaders{ETag: etag(&c)},
+	}, nil
 }
 
 // PauseCampaign holds what is not yet handed over.
 func (s *Server) PauseCampaign(ctx context.Context, req apiserver.PauseCampaignRequestObject) (apiserver.PauseCampaignResponseObject, error) {
-	c, err := s.store.UpdateCampaign(ctx, scope(ctx), req.ID, (*store.Campaign).Pause)
+	c, err := s.store(ctx).UpdateCampaign(ctx, scope(ctx), req.ID, expecting(req.Params.IfMatch, (*store.Campaign).Pause))
 	if err != nil {
 		return nil, err
 	}
+	data := types.PausedCampaign{ID: c.PublicID, Status: types.CampaignStatus(c.Status), PausedAt: wholeSeconds(*c.PausedAt)}
 	return apiserver.PauseCampaign200JSONResponse{
-		Data: types.PausedCampaign{ID: c.PublicID, Status: types.CampaignStatus(c.Status), PausedAt: wholeSeconds(*c.PausedAt)}, Meta: meta(ctx),
+		Body:    types.PausedCampaignEnvelope{Data: data, Meta: meta(ctx)},
+		Headers: apiserver.PauseCampaign200ResponseHeaders{ETag: etag(&c)},
 	}, nil
 }
 
 // ResumeCampaign goes on where the campaign stopped.
 func (s *Server) ResumeCampaign(ctx context.Context, req apiserver.ResumeCampaignRequestObject) (apiserver.ResumeCampaignResponseObject, error) {
-	c, err := s.store.UpdateCampaign(ctx, scope(ctx), req.ID, (*store.Campaign).Resume)
+	c, err := s.store(ctx).UpdateCampaign(ctx, scope(ctx), req.ID, expecting(req.Params.IfMatch, (*store.Campaign).Resume))
 	if err != nil {
 		return nil, err
 	}
+	data := types.ResumedCampaign{ID: c.PublicID, Status: types.CampaignStatus(c.Status), ResumedAt: wholeSeconds(*c.ResumedAt)}
 	return apiserver.ResumeCampaign200JSONResponse{
-		Data: types.ResumedCampaign{ID: c.PublicID, Status: types.CampaignStatus(c.Status), ResumedAt: wholeSeconds(*c.ResumedAt)}, Meta: meta(ctx),
+		Body:    types.ResumedCampaignEnvelope{Data: data, Meta: meta(ctx)},
+		Headers: apiserver.ResumeCampaign200ResponseHeaders{ETag: etag(&c)},
 	}, nil
 }
 
 // CancelCampaign ends a campaign; the rest is never sent.
 func (s *Server) CancelCampaign(ctx context.Context, req apiserver.CancelCampaignRequestObject) (apiserver.CancelCampaignResponseObject, error) {
-	c, err := s.store.UpdateCampaign(ctx, scope(ctx), req.ID, (*store.Campaign).Cancel)
+	c, err := s.store(ctx).UpdateCampaign(ctx, scope(ctx), req.ID, expecting(req.Params.IfMatch, (*store.Campaign).Cancel))
 	if err != nil {
 		return nil, err
 	}
+	data := types.CancelledCampaign{ID: c.PublicID, Status: types.CampaignStatus(c.Status), CancelledAt: wholeSeconds(*c.CancelledAt)}
 	return apiserver.CancelCampaign200JSONResponse{
-		Data: types.CancelledCampaign{ID: c.PublicID, Status: types.CampaignStatus(c.Status), CancelledAt: wholeSeconds(*c.CancelledAt)}, Meta: meta(ctx),
+		Body:    types.CancelledCampaignEnvelope{Data: data, Meta: meta(ctx)},
+		Headers: apiserver.CancelCampaign200ResponseHeaders{ETag: etag(&c)},
 	}, nil
 }

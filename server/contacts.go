@@ -12,7 +12,7 @@ import (
 // CreateContact keeps a new contact.
 func (s *Server) CreateContact(ctx context.Context, req apiserver.CreateContactRequestObject) (apiserver.CreateContactResponseObject, error) {
 	b := req.Body
-	c, err := s.store.CreateContact(ctx, scope(ctx), store.Contact{
+	c, err := s.store(ctx).CreateContact(ctx, scope(ctx), store.Contact{
 		ExternalID: b.ExternalID, Phone: b.Phone, Email: b.Email, FirstName: b.FirstName, LastName: b.LastName, Country: b.Country,
 		Tags: value(b.Tags), Attributes: value(b.Attributes), OptedOut: channelSet(value(b.OptedOut)),
 	})
@@ -29,7 +29,7 @@ func (s *Server) CreateContact(ctx context.Context, req apiserver.CreateContactR
 // ListContacts gives one page of contacts.
 func (s *Server) ListContacts(ctx context.Context, req apiserver.ListContactsRequestObject) (apiserver.ListContactsResponseObject, error) {
 	f := store.ContactFilter{Search: value(req.Params.Search)}
-	cs, next, err := s.store.Contacts(ctx, scope(ctx), f, page(req.Params.Cursor, req.Params.Limit))
+	cs, next, err := s.store(ctx).Contacts(ctx, scope(ctx), f, page(req.Params.Cursor, req.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (s *Server) ListContacts(ctx context.Context, req apiserver.ListContactsReq
 
 // GetContact gives a contact.
 func (s *Server) GetContact(ctx context.Context, req apiserver.GetContactRequestObject) (apiserver.GetContactResponseObject, error) {
-	c, err := s.store.Contact(ctx, scope(ctx), req.ID)
+	c, err := s.store(ctx).Contact(ctx, scope(ctx), req.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (s *Server) GetContact(ctx context.Context, req apiserver.GetContactRequest
 // Tags replace; attributes merge.
 func (s *Server) UpdateContact(ctx context.Context, req apiserver.UpdateContactRequestObject) (apiserver.UpdateContactResponseObject, error) {
 	b := req.Body
-	c, err := s.store.UpdateContact(ctx, scope(ctx), req.ID, func(c *store.Contact) error {
+	c, err := s.store(ctx).UpdateContact(ctx, scope(ctx), req.ID, func(c *store.Contact) error {
 		set(&c.ExternalID, b.ExternalID, same[string])
 		set(&c.Phone, b.Phone, same[string])
 		set(&c.Email, b.Email, same[string])
@@ -70,7 +70,7 @@ func (s *Server) UpdateContact(ctx context.Context, req apiserver.UpdateContactR
 
 // DeleteContact forgets a contact.
 func (s *Server) DeleteContact(ctx context.Context, req apiserver.DeleteContactRequestObject) (apiserver.DeleteContactResponseObject, error) {
-	if err := s.store.DeleteContact(ctx, scope(ctx), req.ID); err != nil {
+	if err := s.store(ctx).DeleteContact(ctx, scope(ctx), req.ID); err != nil {
 		return nil, err
 	}
 	return apiserver.DeleteContact204Response{}, nil
@@ -78,7 +78,7 @@ func (s *Server) DeleteContact(ctx context.Context, req apiserver.DeleteContactR
 
 // OptOutContact ends messages to a contact over some channels.
 func (s *Server) OptOutContact(ctx context.Context, req apiserver.OptOutContactRequestObject) (apiserver.OptOutContactResponseObject, error) {
-	c, err := s.store.OptOut(ctx, scope(ctx), req.ID, channelSet(req.Body.Channels))
+	c, err := s.store(ctx).OptOut(ctx, scope(ctx), req.ID, channelSet(req.Body.Channels))
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (s *Server) OptOutContact(ctx context.Context, req apiserver.OptOutContactR
 
 // OptInContact allows messages to a contact over some channels again.
 func (s *Server) OptInContact(ctx context.Context, req apiserver.OptInContactRequestObject) (apiserver.OptInContactResponseObject, error) {
-	c, err := s.store.OptIn(ctx, scope(ctx), req.ID, channelSet(req.Body.Channels))
+	c, err := s.store(ctx).OptIn(ctx, scope(ctx), req.ID, channelSet(req.Body.Channels))
 	if err != nil {
 		return nil, err
 	}

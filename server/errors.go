@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -17,6 +18,8 @@ import (
 // Codes that only HTTP has.
 const (
 	codeForbidden        = "INSUFFICIENT_PERMISSIONS"
+	codePrecondition     = "PRECONDITION_FAILED"
+	codeRateLimit        = "RATE_LIMIT_EXCEEDED"
 	codeMethodNotAllowed = "METHOD_NOT_ALLOWED"
 	codeInternal         = "INTERNAL_ERROR"
 	codeUnavailable      = "UNAVAILABLE"
@@ -36,6 +39,10 @@ var statusOf = map[string]int{
 	store.CodeNotFound:        http.StatusNotFound,
 	store.CodeInvalidState:    http.StatusConflict,
 	store.CodePayloadTooLarge: http.StatusRequestEntityTooLarge,
+	store.CodeInProgress:      http.StatusConflict,
+	store.CodeMismatch:        http.StatusUnprocessableEntity,
+	codePrecondition:          http.StatusPreconditionFailed,
+	codeRateLimit:             http.StatusTooManyRequests,
 }
 
 // fail is the only code that writes an error answer.
@@ -43,23 +50,58 @@ func (s *Server) fail(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	ctx := c.Request().Context()
-	answer := s.describe(ctx, err, c)
-	status := answer.Error.Status
-	if status == http.StatusUnauthorized {
-		c.Response().Header().Set("WWW-Authenticate", "Bearer")
-	}
-	answer.Meta = types.ErrorMeta{
-		RequestID: callOf(ctx).requestID, Timestamp: timestamp(),
-		DocsURL: s.PublicURL + "/docs/errors/" + string(answer.Error.Code),
-	}
-	if c.Request().Method == http.MethodHead {
-		_ = c.NoContent(status)
-		return
-	}
-	if err := c.JSON(status, answer); err != nil {
+	if err := s.writeError(c, s.envelope(err, c)); err != nil {
+		ctx := c.Request().Context()
 		s.Log.WarnContext(ctx, "write an error answer", "request_id", callOf(ctx).requestID, "error", err)
 	}
+}
+
+// envelope is the answer to a request that failed.
+func (s *Server) envelope(err error, c echo.Context) types.ErrorEnvelope {
+	ctx := c.Request().Context()
+	e := s.describe(ctx, err, c)
+	e.Meta = types.ErrorMeta{
+		RequestID: callOf(ctx).requestID, Timestamp: timestamp(),
+		DocsURL: s.PublicURL + "/docs/errors/" + string(e.Error.Code),
+	}
+	return e
+}
+
+// retrySoon is after how many seconds what is not possible now may be tried again.
+const retrySoon = "1"
+
+// writeError sends an error in the form that the request prefers.
+func (s *Server) writeError(c echo.Context, e types.ErrorEnvelope) error {
+	h := c.Response().Header()
+	switch {
+	case e.Error.Status == http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", "Bearer")
+	case e.Error.Status == http.StatusServiceUnavailable, e.Error.Code == store.CodeInProgress:
+		h.Set("Retry-After", retrySoon)
+	}
+	if contract.PrefersProblem(c.Request().Header[echo.HeaderAccept]) {
+		text, err := json.Marshal(problem(e))
+		if err != nil {
+			return err
+		}
+		return c.Blob(e.Error.Status, problemJSON, text)
+	}
+	return c.JSON(e.Error.Status, e)
+}
+
+const problemJSON = "application/problem+json"
+
+// problem is the error as RFC 9457 has it.
+func problem(e types.ErrorEnvelope) types.Problem {
+	return types.Problem{
+		Type: e.Meta.DocsURL, Title: title(e.Error.Code), Status: e.Error.Status, Detail: e.Error.Message,
+		Code: e.Error.Code, Details: e.Error.Details, Errors: e.Error.Errors, RequestID: e.Meta.RequestID, Timestamp: e.Meta.Timestamp,
+	}
+}
+
+// title makes "Invalid cursor" of INVALID_CURSOR.
+func title(code types.ErrorCode) string {
+	return string(code[:1]) + strings.ToLower(strings.ReplaceAll(string(code[1:]), "_", " "))
 }
 
 // describe says what went wrong in the contract's words. Whatever the caller did

@@ -2,6 +2,12 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
 	"strings"
 
 	apiserver "github.com/campaigns-api/campaigns/gen/server"
@@ -11,20 +17,57 @@ import (
 
 // CreateImport takes in a file as it comes and answers when it is here whole.
 func (s *Server) CreateImport(ctx context.Context, req apiserver.CreateImportRequestObject) (apiserver.CreateImportResponseObject, error) {
-	o := store.ImportOptions{Format: store.NDJSON, List: value(req.Params.ListID)}
+	o := store.ImportOptions{Format: store.NDJSON, List: value(req.Params.ListID), Request: importRequest(req)}
 	if strings.HasPrefix(req.ContentType, "text/csv") { // the validator has put it in lower case
 		o.Format = store.CSV
 	}
-	im, err := s.store.CreateImport(ctx, scope(ctx), o, req.Body)
+	body := req.Body
+	if d := req.Params.ContentDigest; d != nil {
+		body = &digested{r: body, sum: sha256.New(), want: *d}
+	}
+	im, repeated, err := s.Store.CreateImport(ctx, scope(ctx), o, body)
 	if err != nil {
 		return nil, err
 	}
-	return apiserver.CreateImport202JSONResponse{Data: contactImport(&im), Meta: meta(ctx)}, nil
+	out := apiserver.CreateImport202JSONResponse{Body: types.ImportEnvelope{Data: contactImport(&im), Meta: meta(ctx)}}
+	if repeated {
+		out.Headers.IdempotentReplayed = &repeated
+		if _, err := io.Copy(io.Discard, req.Body); err != nil { // a client that is still sending would not see the answer
+			return nil, fmt.Errorf("read a file sent again: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// importRequest is what makes an import with an Idempotency-Key the same: not
+// its bytes, which are not here yet, but what is said of them.
+func importRequest(req apiserver.CreateImportRequestObject) *store.Request {
+	if req.Params.IdempotencyKey == nil {
+		return nil
+	}
+	said := strings.Join([]string{req.ContentType, value(req.Params.ListID), value(req.Params.ContentDigest)}, "\x00")
+	return &store.Request{Method: http.MethodPost, Path: "/v1/imports", Key: *req.Params.IdempotencyKey, Fingerprint: sha256.Sum256([]byte(said))}
+}
+
+// digested is a file that must have the digest given, as RFC 9530 writes it.
+type digested struct {
+	r    io.Reader
+	sum  hash.Hash
+	want string
+}
+
+func (d *digested) Read(p []byte) (int, error) {
+	n, err := d.r.Read(p)
+	d.sum.Write(p[:n])
+	if err == io.EOF && d.want != "sha-256=:"+base64.StdEncoding.EncodeToString(d.sum.Sum(nil))+":" {
+		err = &store.Error{Code: store.CodeValidation, Message: "The file is not the one that Content-Digest names; nothing of it was kept."}
+	}
+	return n, err
 }
 
 // ListImports gives one page of imports.
 func (s *Server) ListImports(ctx context.Context, req apiserver.ListImportsRequestObject) (apiserver.ListImportsResponseObject, error) {
-	ims, next, err := s.store.Imports(ctx, scope(ctx), page(req.Params.Cursor, req.Params.Limit))
+	ims, next, err := s.store(ctx).Imports(ctx, scope(ctx), page(req.Params.Cursor, req.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +76,7 @@ func (s *Server) ListImports(ctx context.Context, req apiserver.ListImportsReque
 
 // GetImport gives an import and how far it is.
 func (s *Server) GetImport(ctx context.Context, req apiserver.GetImportRequestObject) (apiserver.GetImportResponseObject, error) {
-	im, err := s.store.Import(ctx, scope(ctx), req.ID)
+	im, err := s.store(ctx).Import(ctx, scope(ctx), req.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +85,7 @@ func (s *Server) GetImport(ctx context.Context, req apiserver.GetImportRequestOb
 
 // ListImportErrors gives one page of what was wrong with the rows of a file.
 func (s *Server) ListImportErrors(ctx context.Context, req apiserver.ListImportErrorsRequestObject) (apiserver.ListImportErrorsResponseObject, error) {
-	es, next, err := s.store.ImportErrors(ctx, scope(ctx), req.ID, page(req.Params.Cursor, req.Params.Limit))
+	es, next, err := s.store(ctx).ImportErrors(ctx, scope(ctx), req.ID, page(req.Params.Cursor, req.Params.Limit))
 	if err != nil {
 		return nil, err
 	}

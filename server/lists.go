@@ -10,7 +10,7 @@ import (
 
 // CreateList makes an empty list.
 func (s *Server) CreateList(ctx context.Context, req apiserver.CreateListRequestObject) (apiserver.CreateListResponseObject, error) {
-	l, err := s.store.CreateList(ctx, scope(ctx), store.List{Name: req.Body.Name, Description: req.Body.Description})
+	l, err := s.store(ctx).CreateList(ctx, scope(ctx), store.List{Name: req.Body.Name, Description: req.Body.Description})
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func (s *Server) CreateList(ctx context.Context, req apiserver.CreateListRequest
 
 // ListLists gives one page of lists.
 func (s *Server) ListLists(ctx context.Context, req apiserver.ListListsRequestObject) (apiserver.ListListsResponseObject, error) {
-	ls, next, err := s.store.Lists(ctx, scope(ctx), value(req.Params.Search), page(req.Params.Cursor, req.Params.Limit))
+	ls, next, err := s.store(ctx).Lists(ctx, scope(ctx), value(req.Params.Search), page(req.Params.Cursor, req.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (s *Server) ListLists(ctx context.Context, req apiserver.ListListsRequestOb
 
 // GetList gives a list.
 func (s *Server) GetList(ctx context.Context, req apiserver.GetListRequestObject) (apiserver.GetListResponseObject, error) {
-	l, err := s.store.List(ctx, scope(ctx), req.ID)
+	l, err := s.store(ctx).List(ctx, scope(ctx), req.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (s *Server) GetList(ctx context.Context, req apiserver.GetListRequestObject
 
 // UpdateList changes what is given: absent means unchanged, null clears.
 func (s *Server) UpdateList(ctx context.Context, req apiserver.UpdateListRequestObject) (apiserver.UpdateListResponseObject, error) {
-	l, err := s.store.UpdateList(ctx, scope(ctx), req.ID, func(l *store.List) error {
+	l, err := s.store(ctx).UpdateList(ctx, scope(ctx), req.ID, func(l *store.List) error {
 		if req.Body.Name != nil {
 			l.Name = *req.Body.Name
 		}
@@ -56,7 +56,7 @@ func (s *Server) UpdateList(ctx context.Context, req apiserver.UpdateListRequest
 
 // DeleteList deletes a list; its contacts stay.
 func (s *Server) DeleteList(ctx context.Context, req apiserver.DeleteListRequestObject) (apiserver.DeleteListResponseObject, error) {
-	if err := s.store.DeleteList(ctx, scope(ctx), req.ID); err != nil {
+	if err := s.store(ctx).DeleteList(ctx, scope(ctx), req.ID); err != nil {
 		return nil, err
 	}
 	return apiserver.DeleteList204Response{}, nil
@@ -65,7 +65,7 @@ func (s *Server) DeleteList(ctx context.Context, req apiserver.DeleteListRequest
 // ListListContacts gives one page of a list's contacts.
 func (s *Server) ListListContacts(ctx context.Context, req apiserver.ListListContactsRequestObject) (apiserver.ListListContactsResponseObject, error) {
 	f := store.ContactFilter{List: req.ID}
-	cs, next, err := s.store.Contacts(ctx, scope(ctx), f, page(req.Params.Cursor, req.Params.Limit))
+	cs, next, err := s.store(ctx).Contacts(ctx, scope(ctx), f, page(req.Params.Cursor, req.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (s *Server) ListListContacts(ctx context.Context, req apiserver.ListListCon
 
 // AddListContacts puts contacts into a list, all or none.
 func (s *Server) AddListContacts(ctx context.Context, req apiserver.AddListContactsRequestObject) (apiserver.AddListContactsResponseObject, error) {
-	added, already, err := s.store.AddMembers(ctx, scope(ctx), req.ID, req.Body.ContactIds)
+	added, already, err := s.store(ctx).AddMembers(ctx, scope(ctx), req.ID, req.Body.ContactIds)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (s *Server) AddListContacts(ctx context.Context, req apiserver.AddListConta
 
 // RemoveListContact takes a contact out of a list.
 func (s *Server) RemoveListContact(ctx context.Context, req apiserver.RemoveListContactRequestObject) (apiserver.RemoveListContactResponseObject, error) {
-	if err := s.store.RemoveMember(ctx, scope(ctx), req.ID, req.ContactID); err != nil {
+	if err := s.store(ctx).RemoveMember(ctx, scope(ctx), req.ID, req.ContactID); err != nil {
 		return nil, err
 	}
 	return apiserver.RemoveListContact204Response{}, nil

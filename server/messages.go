@@ -23,7 +23,7 @@ func (s *Server) ListCampaignMessages(ctx context.Context, req apiserver.ListCam
 			status = number
 		}
 	}
-	c, ms, next, err := s.store.Messages(ctx, scope(ctx), req.ID, status, page(req.Params.Cursor, req.Params.Limit))
+	c, ms, next, err := s.store(ctx).Messages(ctx, scope(ctx), req.ID, status, page(req.Params.Cursor, req.Params.Limit))
 	if err != nil {
 		return nil, err
 	}

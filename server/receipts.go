@@ -57,7 +57,7 @@ func (s *Server) receipts(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.AddReceipts(c.Request().Context(), rs); err != nil {
+	if err := s.Store.AddReceipts(c.Request().Context(), rs); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

@@ -10,7 +10,7 @@ import (
 
 // CreateSegment makes a segment.
 func (s *Server) CreateSegment(ctx context.Context, req apiserver.CreateSegmentRequestObject) (apiserver.CreateSegmentResponseObject, error) {
-	g, err := s.store.CreateSegment(ctx, scope(ctx), store.Segment{Name: req.Body.Name, Rule: toRule(&req.Body.Rule)})
+	g, err := s.store(ctx).CreateSegment(ctx, scope(ctx), store.Segment{Name: req.Body.Name, Rule: toRule(&req.Body.Rule)})
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func (s *Server) CreateSegment(ctx context.Context, req apiserver.CreateSegmentR
 
 // ListSegments gives one page of segments.
 func (s *Server) ListSegments(ctx context.Context, req apiserver.ListSegmentsRequestObject) (apiserver.ListSegmentsResponseObject, error) {
-	gs, next, err := s.store.Segments(ctx, scope(ctx), value(req.Params.Search), page(req.Params.Cursor, req.Params.Limit))
+	gs, next, err := s.store(ctx).Segments(ctx, scope(ctx), value(req.Params.Search), page(req.Params.Cursor, req.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (s *Server) ListSegments(ctx context.Context, req apiserver.ListSegmentsReq
 
 // GetSegment gives a segment.
 func (s *Server) GetSegment(ctx context.Context, req apiserver.GetSegmentRequestObject) (apiserver.GetSegmentResponseObject, error) {
-	g, err := s.store.Segment(ctx, scope(ctx), req.ID)
+	g, err := s.store(ctx).Segment(ctx, scope(ctx), req.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (s *Server) GetSegment(ctx context.Context, req apiserver.GetSegmentRequest
 
 // UpdateSegment changes what is given; a rule is replaced as a whole.
 func (s *Server) UpdateSegment(ctx context.Context, req apiserver.UpdateSegmentRequestObject) (apiserver.UpdateSegmentResponseObject, error) {
-	g, err := s.store.UpdateSegment(ctx, scope(ctx), req.ID, func(g *store.Segment) error {
+	g, err := s.store(ctx).UpdateSegment(ctx, scope(ctx), req.ID, func(g *store.Segment) error {
 		if req.Body.Name != nil {
 			g.Name = *req.Body.Name
 		}
@@ -58,7 +58,7 @@ func (s *Server) UpdateSegment(ctx context.Context, req apiserver.UpdateSegmentR
 
 // DeleteSegment deletes a segment; its contacts stay.
 func (s *Server) DeleteSegment(ctx context.Context, req apiserver.DeleteSegmentRequestObject) (apiserver.DeleteSegmentResponseObject, error) {
-	if err := s.store.DeleteSegment(ctx, scope(ctx), req.ID); err != nil {
+	if err := s.store(ctx).DeleteSegment(ctx, scope(ctx), req.ID); err != nil {
 		return nil, err
 	}
 	return apiserver.DeleteSegment204Response{}, nil
@@ -66,7 +66,7 @@ func (s *Server) DeleteSegment(ctx context.Context, req apiserver.DeleteSegmentR
 
 // CountSegment counts the contacts that match now.
 func (s *Server) CountSegment(ctx context.Context, req apiserver.CountSegmentRequestObject) (apiserver.CountSegmentResponseObject, error) {
-	n, err := s.store.CountSegment(ctx, scope(ctx), req.ID)
+	n, err := s.store(ctx).CountSegment(ctx, scope(ctx), req.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (s *Server) CountSegment(ctx context.Context, req apiserver.CountSegmentReq
 // ListSegmentContacts gives one page of the contacts that match now.
 func (s *Server) ListSegmentContacts(ctx context.Context, req apiserver.ListSegmentContactsRequestObject) (apiserver.ListSegmentContactsResponseObject, error) {
 	f := store.ContactFilter{Segment: req.ID}
-	cs, next, err := s.store.Contacts(ctx, scope(ctx), f, page(req.Params.Cursor, req.Params.Limit))
+	cs, next, err := s.store(ctx).Contacts(ctx, scope(ctx), f, page(req.Params.Cursor, req.Params.Limit))
 	if err != nil {
 		return nil, err
 	}

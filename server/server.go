@@ -3,8 +3,8 @@
 // the contract's words and the store's. It knows no SQL and no carrier; what is
 // true of a campaign is decided in store.
 //
-//	HTTP → recover, request id, log → validator (key, scope, every part of the
-//	request) → generated strict stub → handler → store → envelope
+//	HTTP → request id, log, recover → validator (key, rate limit, scope, every part
+//	of the request) → idempotency → generated strict stub → handler → store → envelope
 package server
 
 import (
@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
@@ -33,6 +34,12 @@ type Options struct {
 	Log         *slog.Logger
 	PublicURL   string // where the world reaches this server, without a slash at the end
 	Development bool   // accept DemoKey
+	RateLimits  bool   // hold each key to the operations' x-rate-limit
+
+	// AllowedOrigins are the web origins whose pages may call the API, such as
+	// https://app.example.com; * is any. Without one, browsers keep pages of
+	// other origins out.
+	AllowedOrigins []string
 
 	// ReceiptSecrets are the signing secrets of those carriers that send
 	// receipts, by the carrier's name.
@@ -42,7 +49,8 @@ type Options struct {
 // Server implements every operation of the contract.
 type Server struct {
 	Options
-	store *store.Store
+	keys   *keyMemo
+	limits *limiter // nil for none
 }
 
 var _ apiserver.StrictServerInterface = (*Server)(nil)
@@ -56,7 +64,12 @@ func New(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load openapi.yaml: %w", err)
 	}
-	s := &Server{Options: o, store: o.Store}
+	s := &Server{Options: o, keys: newKeyMemo()}
+	if o.RateLimits {
+		if s.limits, err = newLimiter(doc); err != nil {
+			return nil, fmt.Errorf("read the rate limits of openapi.yaml: %w", err)
+		}
+	}
 	checks, err := contract.Compile(doc, contract.Options{MaxBody: maxJSONBody, Authorize: s.authorize})
 	if err != nil {
 		return nil, fmt.Errorf("compile openapi.yaml: %w", err)
@@ -66,15 +79,50 @@ func New(o Options) (http.Handler, error) {
 	e.Binder = contract.Binder{}
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Pre(plainPath, s.begin)
+	if len(o.AllowedOrigins) > 0 {
+		e.Use(middleware.CORSWithConfig(crossOrigin(o.AllowedOrigins)))
+	}
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}))
 	apiserver.RegisterHandlersWithOptions(e, apiserver.NewStrictHandler(s, nil), apiserver.RegisterHandlersOptions{
-		OperationMiddlewares: checks.Middlewares(),
+		OperationMiddlewares: s.middlewares(doc, checks),
 	})
 	if err := s.routeBeside(e); err != nil {
 		return nil, err
 	}
-	return e, nil
+	compress, err := gzhttp.NewWrapper()
+	if err != nil {
+		return nil, fmt.Errorf("set up gzip: %w", err)
+	}
+	return compress(e), nil
 }
+
+// crossOrigin lets pages of these origins use every header of the contract.
+func crossOrigin(origins []string) middleware.CORSConfig {
+	return middleware.CORSConfig{
+		AllowOrigins: origins,
+		AllowHeaders: []string{"X-API-Key", "Authorization", "Content-Type", "Content-Digest", "Idempotency-Key", "If-Match", "X-Request-Id"},
+		ExposeHeaders: []string{
+			"ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Orbit-Env", "X-Request-Id",
+			"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
+		},
+		MaxAge: 600, // seconds that a browser may remember this
+	}
+}
+
+// middlewares are those of each operation, by operationId.
+func (s *Server) middlewares(doc *openapi3.T, checks *contract.Contract) map[string][]echo.MiddlewareFunc {
+	all := checks.Middlewares()
+	for _, item := range doc.Paths.Map() {
+		if op := item.Post; op != nil && op.OperationID != streamed {
+			all[op.OperationID] = append(all[op.OperationID], s.once)
+		}
+	}
+	return all
+}
+
+// streamed is the operation whose body is not held in memory; it keeps its
+// answer itself.
+const streamed = "createImport"
 
 // plainPath makes the contract's paths of those under /api and of those with a
 // slash at the end.

@@ -10,7 +10,7 @@ import (
 
 // GetCampaignStatistics sums up the account's campaigns.
 func (s *Server) GetCampaignStatistics(ctx context.Context, req apiserver.GetCampaignStatisticsRequestObject) (apiserver.GetCampaignStatisticsResponseObject, error) {
-	rows, err := s.store.Statistics(ctx, scope(ctx), store.StatisticsFilter{
+	rows, err := s.store(ctx).Statistics(ctx, scope(ctx), store.StatisticsFilter{
 		Since: req.Params.Since, Until: req.Params.Until, Channel: store.Channel(value(req.Params.Channel)),
 	})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // CreateTemplate keeps a new template.
 func (s *Server) CreateTemplate(ctx context.Context, req apiserver.CreateTemplateRequestObject) (apiserver.CreateTemplateResponseObject, error) {
 	b := req.Body
-	t, err := s.store.CreateTemplate(ctx, scope(ctx), store.Template{
+	t, err := s.store(ctx).CreateTemplate(ctx, scope(ctx), store.Template{
 		Name: b.Name, Channel: store.Channel(b.Channel), Subject: b.Subject, Body: b.Body, ContentType: string(value(b.ContentType)),
 	})
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *Server) CreateTemplate(ctx context.Context, req apiserver.CreateTemplat
 // ListTemplates gives one page of templates.
 func (s *Server) ListTemplates(ctx context.Context, req apiserver.ListTemplatesRequestObject) (apiserver.ListTemplatesResponseObject, error) {
 	f := store.TemplateFilter{Search: value(req.Params.Search), Channel: store.Channel(value(req.Params.Channel))}
-	ts, next, err := s.store.Templates(ctx, scope(ctx), f, page(req.Params.Cursor, req.Params.Limit))
+	ts, next, err := s.store(ctx).Templates(ctx, scope(ctx), f, page(req.Params.Cursor, req.Params.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (s *Server) ListTemplates(ctx context.Context, req apiserver.ListTemplatesR
 
 // GetTemplate gives a template.
 func (s *Server) GetTemplate(ctx context.Context, req apiserver.GetTemplateRequestObject) (apiserver.GetTemplateResponseObject, error) {
-	t, err := s.store.Template(ctx, scope(ctx), req.ID)
+	t, err := s.store(ctx).Template(ctx, scope(ctx), req.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (s *Server) GetTemplate(ctx context.Context, req apiserver.GetTemplateReque
 // UpdateTemplate changes what is given: absent means unchanged, null clears.
 func (s *Server) UpdateTemplate(ctx context.Context, req apiserver.UpdateTemplateRequestObject) (apiserver.UpdateTemplateResponseObject, error) {
 	b := req.Body
-	t, err := s.store.UpdateTemplate(ctx, scope(ctx), req.ID, func(t *store.Template) error {
+	t, err := s.store(ctx).UpdateTemplate(ctx, scope(ctx), req.ID, func(t *store.Template) error {
 		if b.Name != nil {
 			t.Name = *b.Name
 		}
@@ -67,7 +67,7 @@ func (s *Server) UpdateTemplate(ctx context.Context, req apiserver.UpdateTemplat
 
 // DeleteTemplate deletes a template.
 func (s *Server) DeleteTemplate(ctx context.Context, req apiserver.DeleteTemplateRequestObject) (apiserver.DeleteTemplateResponseObject, error) {
-	if err := s.store.DeleteTemplate(ctx, scope(ctx), req.ID); err != nil {
+	if err := s.store(ctx).DeleteTemplate(ctx, scope(ctx), req.ID); err != nil {
 		return nil, err
 	}
 	return apiserver.DeleteTemplate204Response{}, nil

@@ -27,7 +27,7 @@ type unsubscribeView struct {
 }
 
 func (s *Server) unsubscribePage(c echo.Context) error {
-	channel, err := s.store.UnsubscribeChannel(c.Request().Context(), c.Param("token"))
+	channel, err := s.Store.UnsubscribeChannel(c.Request().Context(), c.Param("token"))
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (s *Server) unsubscribePage(c echo.Context) error {
 }
 
 func (s *Server) unsubscribe(c echo.Context) error {
-	channel, err := s.store.Unsubscribe(c.Request().Context(), c.Param("token"))
+	channel, err := s.Store.Unsubscribe(c.Request().Context(), c.Param("token"))
 	if err != nil {
 		return err
 	}

@@ -118,6 +118,9 @@ func (c *Campaign) permit(verb string) error {
 // Edit permits a change of configuration.
 func (c *Campaign) Edit() error { return c.permit("update") }
 
+// Discard permits that the campaign is deleted.
+func (c *Campaign) Discard() error { return c.permit("delete") }
+
 // Send starts sending at once.
 func (c *Campaign) Send() error {
 	if err := c.permit("send"); err != nil {

@@ -125,14 +125,14 @@ func (s *Store) saveCampaign(tx *gorm.DB, c *Campaign, was Status, blocked []Blo
 	return s.announceTx(tx, c.ID)
 }
 
-// DeleteCampaign removes a draft.
-func (s *Store) DeleteCampaign(ctx context.Context, sc Scope, id string) error {
+// DeleteCampaign removes a campaign, if permit lets it: see Discard.
+func (s *Store) DeleteCampaign(ctx context.Context, sc Scope, id string, permit func(*Campaign) error) error {
 	return s.write(ctx, func(tx *gorm.DB) error {
 		var c Campaign
 		if err := s.locked(tx).Where(sc.in()).Where("public_id = ?", id).Take(&c).Error; err != nil {
 			return missing(err, "campaign", id)
 		}
-		if err := c.permit("delete"); err != nil {
+		if err := permit(&c); err != nil {
 			return err
 		}
 		return tx.Where("id = ?", c.ID).Delete(&Campaign{}).Error

@@ -72,7 +72,7 @@ func (b *shop) requireInvalid(c store.Campaign, verb string) {
 	b.t.Helper()
 	var err error
 	if verb == "delete" {
-		err = b.DeleteCampaign(b.t.Context(), b.sc, c.PublicID)
+		err = b.DeleteCampaign(b.t.Context(), b.sc, c.PublicID, (*store.Campaign).Discard)
 	} else {
 		_, err = b.UpdateCampaign(b.t.Context(), b.sc, c.PublicID, verbs[verb])
 	}
@@ -86,7 +86,7 @@ func (b *shop) requireInvalid(c store.Campaign, verb string) {
 func (b *shop) requireMoves(c store.Campaign, verb string, to store.Status) {
 	b.t.Helper()
 	if verb == "delete" {
-		require.NoError(b.t, b.DeleteCampaign(b.t.Context(), b.sc, c.PublicID))
+		require.NoError(b.t, b.DeleteCampaign(b.t.Context(), b.sc, c.PublicID, (*store.Campaign).Discard))
 		_, err := b.Campaign(b.t.Context(), b.sc, c.PublicID)
 		requireNotFound(b.t, err)
 		return
@@ -284,7 +284,7 @@ func TestAnotherAccountOrModeFindsNothing(t *testing.T) {
 				_, err = s.UpdateCampaign(ctx, sc, draft.PublicID, verb)
 				requireNotFound(t, err)
 			}
-			requireNotFound(t, s.DeleteCampaign(ctx, sc, draft.PublicID))
+			requireNotFound(t, s.DeleteCampaign(ctx, sc, draft.PublicID, (*store.Campaign).Discard))
 			_, _, _, err = s.Messages(ctx, sc, c.PublicID, 0, store.Page{})
 			requireNotFound(t, err)
 			cs, _, err := s.Campaigns(ctx, sc, store.CampaignFilter{}, store.Page{})
@@ -298,7 +298,7 @@ func TestAnotherAccountOrModeFindsNothing(t *testing.T) {
 			theirs, err := s.CreateCampaign(ctx, sc, store.Campaign{Name: "x", Channel: store.SMS, ListID: &b.list, Body: ptr("x")})
 			require.NoError(t, err)
 			require.Contains(t, codes(theirs.Blockers), "LIST_NOT_FOUND")
-			require.NoError(t, s.DeleteCampaign(ctx, sc, theirs.PublicID))
+			require.NoError(t, s.DeleteCampaign(ctx, sc, theirs.PublicID, (*store.Campaign).Discard))
 		}
 		require.Equal(t, draft, b.read(draft))
 	})

@@ -50,7 +50,8 @@ func (s *Store) Changes() (changes <-chan int64, stop func()) {
 const changesChannel = "campaigns_changes"
 
 // announceTx tells every process when the transaction commits (PostgreSQL);
-// announce tells this one after it has (SQLite, where there is no other).
+// announce tells this one after it has (SQLite, where there is no other), which
+// within Once is later.
 func (s *Store) announceTx(tx *gorm.DB, id int64) error {
 	if s.Embedded() {
 		return nil
@@ -59,7 +60,11 @@ func (s *Store) announceTx(tx *gorm.DB, id int64) error {
 }
 
 func (s *Store) announce(id int64) {
-	if s.Embedded() {
+	switch {
+	case !s.Embedded():
+	case s.waiting != nil:
+		*s.waiting = append(*s.waiting, id)
+	default:
 		s.changes.send(id)
 	}
 }

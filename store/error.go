@@ -52,6 +52,8 @@ const (
 	CodeNotReady        = "CAMPAIGN_NOT_READY"
 	CodeInvalidKey      = "INVALID_API_KEY"
 	CodePayloadTooLarge = "PAYLOAD_TOO_LARGE"
+	CodeInProgress      = "IDEMPOTENCY_IN_PROGRESS"
+	CodeMismatch        = "IDEMPOTENCY_MISMATCH"
 )
 
 // notFound says that there is no such thing in the caller's scope.

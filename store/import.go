@@ -73,6 +73,9 @@ type ImportError struct {
 type ImportOptions struct {
 	Format ImportFormat
 	List   string // put every contact of the file into it as well; "" for none
+	// Request, if given, makes a repeat give the import that was made at first,
+	// however far it is by now.
+	Request *Request
 }
 
 // importPart is a piece of a file, whole rows, until it is applied.
@@ -84,39 +87,96 @@ type importPart struct {
 }
 
 // receiveTimeout is how long an upload may stand still before it is given up.
-const receiveTimeout = time.Hour
+const receiveTimeout = 5 * time.Minute
 
 // CreateImport takes in a file, to be applied by a worker once it is here whole.
 // It holds a few parts' memory, however long the file. A faulty CSV header, an
 // unknown list or an empty file is an *Error; a body that breaks off is that
-// error, wrapped. After any error nothing of the file is kept.
-func (s *Store) CreateImport(ctx context.Context, sc Scope, o ImportOptions, body io.Reader) (Import, error) {
-	im := Import{
+// error, wrapped. After any error nothing of the file is kept. A repeat of
+// o.Request takes in nothing.
+func (s *Store) CreateImport(ctx context.Context, sc Scope, o ImportOptions, body io.Reader) (im Import, repeated bool, err error) {
+	if o.Request != nil { // asked again below, once there is something to lose
+		kept, err := recall(s.read(ctx), sc, *o.Request)
+		if err != nil {
+			return Import{}, false, err
+		}
+		if repeated, err = importMade(s.read(ctx), kept, &im); repeated || err != nil {
+			return im, repeated, err
+		}
+	}
+	im = Import{
 		PublicID: newID("imp"), AccountID: sc.Account, Mode: sc.Mode,
 		Status: ImportReceiving, Format: o.Format, CreatedAt: now(),
 	}
 	if o.List != "" {
 		l, err := s.List(ctx, sc, o.List)
 		if err != nil {
-			return Import{}, err
+			return Import{}, false, err
 		}
 		im.ListID, im.List = &l.ID, &l.PublicID
 	}
 	cut, err := newCutter(o.Format, body)
 	if err != nil {
-		return Import{}, err
+		return Import{}, false, err
 	}
 	im.Header = cut.header
-	until := now().Add(receiveTimeout)
-	im.LeaseUntil = &until
-	if err := s.db.WithContext(ctx).Create(&im).Error; err != nil {
-		return Import{}, fmt.Errorf("create import: %w", err)
+	if repeated, err = s.beginImport(ctx, sc, o.Request, &im); repeated || err != nil {
+		return im, repeated, err
 	}
 	if err := s.receive(ctx, &im, cut); err != nil {
-		return Import{}, errors.Join(err, s.discard(ctx, im.ID))
+		return Import{}, false, errors.Join(err, s.discard(ctx, im.ID))
 	}
 	s.announce(0)
-	return im, nil
+	return im, false, nil
+}
+
+// beginImport keeps a new import, or loads into im the one that the request
+// made before.
+func (s *Store) beginImport(ctx context.Context, sc Scope, r *Request, im *Import) (repeated bool, err error) {
+	until := now().Add(receiveTimeout)
+	im.LeaseUntil = &until
+	create := func(tx *gorm.DB) error {
+		if err := tx.Create(im).Error; err != nil {
+			return fmt.Errorf("create import: %w", err)
+		}
+		return nil
+	}
+	if r == nil {
+		return false, create(s.db.WithContext(ctx))
+	}
+	err = s.claimed(ctx, sc, *r, func(tx *gorm.DB, kept *answered) error {
+		if repeated, err = importMade(tx, kept, im); repeated || err != nil {
+			return err
+		}
+		if err := create(tx); err != nil {
+			return err
+		}
+		return remember(tx, sc, *r, answered{ImportID: &im.ID})
+	})
+	return repeated, err
+}
+
+// importMade loads into im the import that a request made before. One whose file
+// did not come in whole does not count, one whose file is still coming in is an
+// *Error.
+func importMade(q *gorm.DB, kept *answered, im *Import) (ok bool, err error) {
+	if kept == nil || kept.ImportID == nil {
+		return false, nil
+	}
+	var made Import
+	if err := withList(q).Where("imports.id = ?", *kept.ImportID).Take(&made).Error; err != nil {
+		return false, missing(err, "import", fmt.Sprint(*kept.ImportID))
+	}
+	switch {
+	case made.Status == ImportFailed:
+		return false, nil
+	case made.Status == ImportReceiving && made.LeaseUntil.After(now()):
+		return false, inProgress()
+	case made.Status == ImportReceiving:
+		return false, nil
+	}
+	*im = made
+	return true, nil
 }
 
 // receive keeps the parts, each in a transaction of its own, and then lets the

@@ -31,7 +31,7 @@ func TestUploadThatStandsStillIsGivenUp(t *testing.T) {
 		body, w := io.Pipe()
 		uploaded := make(chan error, 1)
 		go func() {
-			_, err := s.CreateImport(t.Context(), sc, ImportOptions{Format: NDJSON}, body)
+			_, _, err := s.CreateImport(t.Context(), sc, ImportOptions{Format: NDJSON}, body)
 			uploaded <- err
 		}()
 		_, err := io.WriteString(w, strings.Repeat("{}\n", 300_000))
@@ -59,7 +59,7 @@ func TestUploadThatStandsStillIsGivenUp(t *testing.T) {
 func TestPartsAreGoneOnceApplied(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, dsn string) {
 		s, sc := migrated(t, dsn)
-		_, err := s.CreateImport(t.Context(), sc, ImportOptions{Format: NDJSON}, strings.NewReader(strings.Repeat("{}\n", 2*partRecords+1)))
+		_, _, err := s.CreateImport(t.Context(), sc, ImportOptions{Format: NDJSON}, strings.NewReader(strings.Repeat("{}\n", 2*partRecords+1)))
 		require.NoError(t, err)
 		var parts int64
 		require.NoError(t, s.db.Model(&importPart{}).Count(&parts).Error)
@@ -124,7 +124,7 @@ func TestImportTakesBoundedMemory(t *testing.T) {
 		var before, peak uint64
 		runtime.GC()
 		watchHeap(&before)
-		_, err := s.CreateImport(t.Context(), sc, ImportOptions{Format: CSV}, peopleFile(rows, &peak))
+		_, _, err := s.CreateImport(t.Context(), sc, ImportOptions{Format: CSV}, peopleFile(rows, &peak))
 		require.NoError(t, err)
 		k, err := s.ClaimImport(t.Context(), Scope{}, time.Minute)
 		require.NoError(t, err)
@@ -160,7 +160,7 @@ func benchmarkImport(b *testing.B, dsn string) {
 	l, err := s.CreateList(ctx, sc, List{Name: "Everybody"})
 	require.NoError(b, err)
 	b.ResetTimer()
-	_, err = s.CreateImport(ctx, sc, ImportOptions{Format: CSV, List: l.PublicID}, peopleFile(b.N, nil))
+	_, _, err = s.CreateImport(ctx, sc, ImportOptions{Format: CSV, List: l.PublicID}, peopleFile(b.N, nil))
 	require.NoError(b, err)
 	received := b.Elapsed()
 	k, err := s.ClaimImport(ctx, Scope{}, time.Minute)

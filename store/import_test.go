@@ -23,7 +23,7 @@ const lease = time.Minute
 // upload takes a file in.
 func upload(t testing.TB, s *store.Store, sc store.Scope, format store.ImportFormat, file string) store.Import {
 	t.Helper()
-	im, err := s.CreateImport(t.Context(), sc, store.ImportOptions{Format: format}, strings.NewReader(file))
+	im, _, err := s.CreateImport(t.Context(), sc, store.ImportOptions{Format: format}, strings.NewReader(file))
 	require.NoError(t, err)
 	require.Equal(t, store.ImportPending, im.Status)
 	return im
@@ -126,7 +126,7 @@ func TestCSVImportMakesContacts(t *testing.T) {
 			"c1,+447911123456,Ada@Example.com,Ada,\"Love\"\"lace, née Byron\",gb,vip|lisbon|vip,sms|email,gold,36,true,12345678901234567890\r\n" +
 			"\r\n" +
 			"c2,,,,,,,,,,,\r\n"
-		im, err := s.CreateImport(t.Context(), sc, store.ImportOptions{Format: store.CSV, List: l.PublicID}, iotest.OneByteReader(strings.NewReader(file)))
+		im, _, err := s.CreateImport(t.Context(), sc, store.ImportOptions{Format: store.CSV, List: l.PublicID}, iotest.OneByteReader(strings.NewReader(file)))
 		require.NoError(t, err)
 		require.EqualValues(t, len(file), im.Bytes)
 		work(t, s)
@@ -389,7 +389,7 @@ func TestFaultyHeaderNamesEveryColumnAndStoresNothing(t *testing.T) {
 			{"", map[string]string{"": store.CodeValidation}},
 			{"\ufeff\r\n\n", map[string]string{"": store.CodeValidation}},
 		} {
-			_, err := s.CreateImport(t.Context(), sc, store.ImportOptions{Format: store.CSV}, strings.NewReader(c.file))
+			_, _, err := s.CreateImport(t.Context(), sc, store.ImportOptions{Format: store.CSV}, strings.NewReader(c.file))
 			if c.want == nil {
 				require.LessOrEqual(t, len(failure(t, err).Faults), 20)
 				continue
@@ -413,7 +413,7 @@ func TestImportIntoAnUnknownListIsRefused(t *testing.T) {
 		mine, other := newScope(t, s), newScope(t, s)
 		l, err := s.CreateList(t.Context(), other, store.List{Name: "Theirs"})
 		require.NoError(t, err)
-		_, err = s.CreateImport(t.Context(), mine, store.ImportOptions{Format: store.CSV, List: l.PublicID}, iotest.ErrReader(errors.New("was read")))
+		_, _, err = s.CreateImport(t.Context(), mine, store.ImportOptions{Format: store.CSV, List: l.PublicID}, iotest.ErrReader(errors.New("was read")))
 		requireNotFound(t, err)
 	})
 }
@@ -423,7 +423,7 @@ func TestListDeletedMeanwhileDoesNotStopTheImport(t *testing.T) {
 		sc := newScope(t, s)
 		l, err := s.CreateList(t.Context(), sc, store.List{Name: "Spring"})
 		require.NoError(t, err)
-		im, err := s.CreateImport(t.Context(), sc, store.ImportOptions{Format: store.CSV, List: l.PublicID}, strings.NewReader(people(0, 7000)))
+		im, _, err := s.CreateImport(t.Context(), sc, store.ImportOptions{Format: store.CSV, List: l.PublicID}, strings.NewReader(people(0, 7000)))
 		require.NoError(t, err)
 		k := claim(t, s)
 		_, err = s.ApplyPart(t.Context(), k)
@@ -444,7 +444,7 @@ func TestUploadThatBreaksOffLeavesNothing(t *testing.T) {
 		for _, file := range []string{"", people(0, 100), people(0, 30_000)} {
 			ctx, cancel := context.WithCancel(t.Context())
 			body := io.MultiReader(strings.NewReader(file), iotest.ErrReader(broken))
-			_, err := s.CreateImport(ctx, sc, store.ImportOptions{Format: store.CSV}, body)
+			_, _, err := s.CreateImport(ctx, sc, store.ImportOptions{Format: store.CSV}, body)
 			require.ErrorIs(t, err, broken)
 			cancel()
 		}
@@ -465,7 +465,7 @@ func TestCallerWhoGoesAwayLeavesNoImport(t *testing.T) {
 			cancel()
 			return 0, ctx.Err()
 		}))
-		_, err := s.CreateImport(ctx, sc, store.ImportOptions{Format: store.CSV}, body)
+		_, _, err := s.CreateImport(ctx, sc, store.ImportOptions{Format: store.CSV}, body)
 		require.ErrorIs(t, err, context.Canceled)
 		ims, _, err := s.Imports(t.Context(), sc, store.Page{})
 		require.NoError(t, err)
@@ -655,7 +655,7 @@ func TestOverlappingImportsAtOnceMakeNoDuplicates(t *testing.T) {
 		body, slow := io.Pipe()
 		uploaded := make(chan error, 1)
 		go func() {
-			_, err := one.CreateImport(t.Context(), sc, store.ImportOptions{Format: store.CSV}, body)
+			_, _, err := one.CreateImport(t.Context(), sc, store.ImportOptions{Format: store.CSV}, body)
 			uploaded <- err
 		}()
 		_, err = io.WriteString(slow, people(0, 15_000))

@@ -27,6 +27,8 @@ type Key struct {
 	CreatedAt time.Time
 	ExpiresAt *time.Time
 	RevokedAt *time.Time
+
+	LastUsedAt *time.Time // nil: never; kept to keyUseEvery
 }
 
 // TableName is where GORM finds keys.
@@ -45,9 +47,9 @@ func (k *Key) Allows(scopes ...string) bool {
 	return true
 }
 
-// usable says whether the key is neither expired nor revoked.
-func (k *Key) usable(at time.Time) bool {
-	return k.RevokedAt == nil && (k.ExpiresAt == nil || at.Before(*k.ExpiresAt))
+// Usable says whether the key, as it was read, is neither expired nor revoked.
+func (k *Key) Usable() bool {
+	return k.RevokedAt == nil && (k.ExpiresAt == nil || now().Before(*k.ExpiresAt))
 }
 
 // The scopes a key may be narrowed to, as the contract names them.
@@ -56,8 +58,13 @@ var (
 		"campaigns:read", "campaigns:write", "campaigns:send",
 		"audience:read", "audience:write", "templates:read", "templates:write",
 	}
+	// ReadScopes are those of a key that changes nothing.
+	ReadScopes   = []string{"campaigns:read", "audience:read", "templates:read"}
 	publicScopes = []string{"campaigns:read"} // a public key reads campaigns and statistics, no contacts
 )
+
+// keyUseEvery is how often the use of a key is noted.
+const keyUseEvery = time.Minute
 
 // KeyOptions say what kind of key to make.
 type KeyOptions struct {
@@ -127,13 +134,26 @@ func hintOf(secret string) string {
 // is CodeInvalidKey.
 func (s *Store) Authenticate(ctx context.Context, secret string) (k Key, err error) {
 	err = s.read(ctx).Where("hash = ?", hashKey(secret)).Take(&k).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && !k.usable(now()) {
+	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && !k.Usable() {
 		return Key{}, &Error{Code: CodeInvalidKey, Message: "The API key is unknown, expired or revoked."}
 	}
 	if err != nil {
 		return Key{}, fmt.Errorf("find key: %w", err)
 	}
 	return k, nil
+}
+
+// NoteKeyUse keeps that a key has just been read for use, unless that was kept
+// within the last minute.
+func (s *Store) NoteKeyUse(ctx context.Context, k Key) error {
+	at := now()
+	if k.LastUsedAt != nil && at.Sub(*k.LastUsedAt) < keyUseEvery {
+		return nil
+	}
+	if err := s.db.WithContext(ctx).Model(&Key{}).Where("id = ?", k.ID).Update("last_used_at", at).Error; err != nil {
+		return fmt.Errorf("note the use of a key: %w", err)
+	}
+	return nil
 }
 
 // Keys lists an account's keys of both modes, oldest first, revoked ones too.

@@ -35,9 +35,6 @@ func ParseMode(s string) (Mode, error) {
 type Scope struct {
 	Account int64
 	Mode    Mode
-	// IdempotencyKey is the caller's name for this change, "" for none. It
-	// belongs here, not to each method, because it commits with the change.
-	IdempotencyKey string
 }
 
 // in is the condition that every query of an account's data starts with.

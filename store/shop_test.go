@@ -46,7 +46,7 @@ func (b *shop) contacts(prefix string, n int) {
 // importCSV puts the contacts of a file on the list.
 func (b *shop) importCSV(file string) {
 	b.t.Helper()
-	_, err := b.CreateImport(b.t.Context(), b.sc, store.ImportOptions{Format: store.CSV, List: b.list}, strings.NewReader(file))
+	_, _, err := b.CreateImport(b.t.Context(), b.sc, store.ImportOptions{Format: store.CSV, List: b.list}, strings.NewReader(file))
 	require.NoError(b.t, err)
 	work(b.t, b.Store)
 }

@@ -44,12 +44,21 @@ import (
 //
 // Inside a transaction only its own *gorm.DB may be used: a read on db would
 // wait for itself for ever on SQLite.
+//
+// In Once both are one transaction, and what is to be announced waits for its end.
 type Store struct {
-	db, ro     *gorm.DB
+	db, ro  *gorm.DB
+	waiting *[]int64 // within Once: campaigns to announce when it is committed
+	*base
+}
+
+// base is what a Store has in common with those that take part in Once.
+type base struct {
 	sql, sqlRO *sql.DB
 	pool       *pgxpool.Pool // PostgreSQL only
 	path       string        // SQLite only
 	lock       *flock.Flock  // SQLite only: held by the process that sends
+	claims     sync.Map      // SQLite only: the requests being worked on, see Once
 	changes    broadcast
 	partitions sync.Map // PostgreSQL: the partitions of messages known to exist
 	secret     []byte   // signs cursors and links; read once by Migrate or on first use
@@ -102,7 +111,7 @@ func openPostgres(ctx context.Context, dsn string) (*Store, error) {
 		pool.Close()
 		return nil, fmt.Errorf("reach PostgreSQL: %w", err)
 	}
-	s := &Store{pool: pool}
+	s := &Store{base: &base{pool: pool}}
 	s.sql = stdlib.OpenDBFromPool(pool)
 	s.sqlRO = s.sql
 	if s.db, err = gorm.Open(postgres.New(postgres.Config{Conn: s.sql}), gormConfig()); err != nil {
@@ -134,7 +143,7 @@ func openSQLite(path string) (*Store, error) {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-32768)",
 	}, "_time_integer_format": {"unix_micro"}, "_inttotime": {"1"}}
 	uri := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
-	s := &Store{path: path}
+	s := &Store{base: &base{path: path}}
 	var err error
 	if s.sql, err = sql.Open("sqlite", uri+"&_txlock=immediate"); err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)

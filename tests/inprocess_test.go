@@ -42,7 +42,7 @@ func startInProcess(t *testing.T, dsn string) *inProcess {
 	_, err = st.Migrate(t.Context())
 	require.NoError(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	h, err := server.New(server.Options{Store: st, Log: log, PublicURL: publicURL})
+	h, err := server.New(server.Options{Store: st, Log: log, PublicURL: publicURL, RateLimits: true})
 	require.NoError(t, err)
 	web := httptest.NewServer(h)
 	t.Cleanup(web.Close)

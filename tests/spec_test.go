@@ -173,7 +173,7 @@ func TestOperationsNameTheirScopesForBothKindsOfKey(t *testing.T) {
 
 func TestOperationsDeclareTheErrorsTheyGive(t *testing.T) {
 	for id, op := range operations(t) {
-		expected := []string{"400", "401", "403", "406", "500", "503"}
+		expected := []string{"400", "401", "403", "406", "429", "500", "503"}
 		if strings.Contains(op.path, "{") {
 			expected = append(expected, "404")
 		}
@@ -182,18 +182,57 @@ func TestOperationsDeclareTheErrorsTheyGive(t *testing.T) {
 		}
 		success := 0
 		for status, r := range op.Responses.Map() {
-			require.Contains(t, r.Value.Headers, "X-Request-Id", "%s %s", id, status)
-			require.Contains(t, r.Value.Headers, "X-Orbit-Env", "%s %s", id, status)
+			for _, header := range []string{"X-Request-Id", "X-Orbit-Env", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} {
+				require.Contains(t, r.Value.Headers, header, "%s %s", id, status)
+			}
 			if strings.HasPrefix(status, "2") {
 				success++
 				continue
 			}
 			require.Equal(t, "#/components/schemas/ErrorEnvelope", r.Value.Content["application/json"].Schema.Ref, "%s %s", id, status)
+			require.Equal(t, "#/components/schemas/Problem", r.Value.Content["application/problem+json"].Schema.Ref, "%s %s", id, status)
 		}
 		require.Equal(t, 1, success, "%s: one way to succeed", id)
 		for _, status := range expected {
 			require.NotNil(t, op.Responses.Value(status), "%s %s", id, status)
 		}
+	}
+}
+
+func TestCallsThatChangeSomethingMayBeRepeated(t *testing.T) {
+	for id, op := range operations(t) {
+		require.Equal(t, op.method == http.MethodPost, op.parameter("Idempotency-Key") != nil, id)
+		if op.method != http.MethodPost {
+			continue
+		}
+		require.NotNil(t, op.Responses.Value("409"), id)
+		for status, r := range op.Responses.Map() {
+			if strings.HasPrefix(status, "2") {
+				require.Contains(t, r.Value.Headers, "Idempotent-Replayed", id)
+			}
+		}
+	}
+}
+
+func TestChangesOfACampaignTakeItsETag(t *testing.T) {
+	for id, op := range operations(t) {
+		one := strings.HasPrefix(op.path, "/v1/campaigns/{id}")
+		changes := one && op.method != http.MethodGet
+		require.Equal(t, changes, op.parameter("If-Match") != nil, id)
+		require.Equal(t, changes, op.Responses.Value("412") != nil, id)
+		if ok := op.Responses.Value("200"); one && ok != nil && op.path != "/v1/campaigns/{id}/messages" {
+			require.Contains(t, ok.Value.Headers, "ETag", id)
+		}
+	}
+}
+
+func TestOperationsSayHowOftenTheyMayBeCalled(t *testing.T) {
+	for id, op := range operations(t) {
+		limit, ok := op.Extensions["x-rate-limit"].(map[string]any)
+		require.True(t, ok, id)
+		require.Len(t, limit, 2, id)
+		require.GreaterOrEqual(t, limit["requests"], 1.0, id)
+		require.GreaterOrEqual(t, limit["seconds"], 1.0, id)
 	}
 }
 

@@ -23,6 +23,8 @@ type Config struct {
 	HealthListen string        `koanf:"health_listen"`
 	API          bool          `koanf:"api"`
 	Workers      bool          `koanf:"workers"`
+	RateLimits   bool          `koanf:"rate_limits"`
+	Origins      []string      `koanf:"allowed_origins"`
 	DrainTimeout time.Duration `koanf:"drain_timeout"`
 	RetryMaxAge  time.Duration `koanf:"retry_max_age"`
 	Log          LogConfig     `koanf:"log"`
@@ -43,7 +45,7 @@ type LogConfig struct {
 // --log-level among the flags.
 type setting struct {
 	key   string
-	value any // the default: a string, bool or time.Duration
+	value any // the default: a string, bool, time.Duration or []string
 	usage string
 }
 
@@ -54,6 +56,8 @@ var settings = []setting{
 	{"health_listen", "", "address for /healthz and /readyz alone, for workers without API"},
 	{"api", true, "serve the API"},
 	{"workers", true, "send campaigns and work imports"},
+	{"rate_limits", true, "hold each key to the limits that openapi.yaml names"},
+	{"allowed_origins", []string{}, "web origins whose pages may call the API, separated by commas; * is any"},
 	{"drain_timeout", 20 * time.Second, "how long requests and messages on their way may take at the end"},
 	{"retry_max_age", 6 * time.Hour, "how long after its first attempt a message is still tried again"},
 	{"log.level", "info", "debug, info, warn or error"},
@@ -82,6 +86,8 @@ func addSettings(flags *pflag.FlagSet, keys ...string) {
 			flags.Bool(s.flag(), v, s.usage)
 		case time.Duration:
 			flags.Duration(s.flag(), v, s.usage)
+		case []string:
+			flags.StringSlice(s.flag(), v, s.usage)
 		}
 	}
 }

@@ -21,6 +21,11 @@ func (c *Config) check() (fs faults) {
 	if c.PublicURL != "" && !isBaseURL(c.PublicURL) {
 		fs.add("public_url", "must be an http or https address without query, such as https://campaigns.example.com")
 	}
+	for _, o := range c.Origins {
+		if o != "*" && !isOrigin(o) {
+			fs.add("allowed_origins", "%q must be an origin such as https://app.example.com, or *", o)
+		}
+	}
 	fs.duration("drain_timeout", c.DrainTimeout, time.Second, 10*time.Minute)
 	fs.duration("retry_max_age", c.RetryMaxAge, time.Minute, 7*24*time.Hour)
 	fs.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
@@ -57,4 +62,9 @@ func isBaseURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") &&
 		u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && isBaseURL(s) && u.Path == ""
 }

@@ -38,7 +38,9 @@ func (fs *faults) decode(tree any, at string, to any) {
 	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		TagName: "koanf", Result: to, ErrorUnused: true,
 		WeaklyTypedInput: true, // the environment has nothing but strings
-		DecodeHook:       mapstructure.StringToTimeDurationHookFunc(),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(
+			mapstructure.StringToTimeDurationHookFunc(), mapstructure.StringToSliceHookFunc(","),
+		),
 	})
 	must(err)
 	fs.undecoded(at, d.Decode(tree))

@@ -28,12 +28,14 @@ type keyView struct {
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
+
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"` // to the minute
 }
 
 func viewKey(k store.Key) keyView {
 	return keyView{
 		ID: k.PublicID, Mode: k.Mode.String(), Name: k.Name, Hint: k.Hint, Status: keyStatus(k), Scopes: k.Scopes,
-		CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt,
+		CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, LastUsedAt: k.LastUsedAt,
 	}
 }
 
@@ -50,9 +52,9 @@ func keyStatus(k store.Key) string {
 func printKeys(c *cobra.Command, ks ...store.Key) error {
 	rows := make([][]string, len(ks))
 	for i, k := range ks {
-		rows[i] = []string{k.PublicID, k.Hint, keyStatus(k), k.Name, when(&k.CreatedAt), when(k.ExpiresAt), strings.Join(k.Scopes, ",")}
+		rows[i] = []string{k.PublicID, k.Hint, keyStatus(k), k.Name, when(&k.CreatedAt), when(k.ExpiresAt), when(k.LastUsedAt), strings.Join(k.Scopes, ",")}
 	}
-	return printTable(c.OutOrStdout(), "ID KEY STATUS NAME CREATED EXPIRES SCOPES", rows)
+	return printTable(c.OutOrStdout(), "ID KEY STATUS NAME CREATED EXPIRES USED SCOPES", rows)
 }
 
 // keyFlags are what keys create is told.
@@ -60,6 +62,7 @@ type keyFlags struct {
 	account, name string
 	mode          store.Mode
 	public        bool
+	readOnly      bool
 	scopes        []string
 	expires       time.Duration
 }
@@ -72,6 +75,7 @@ it cannot be shown again. A test key sees test data only, and what it sends goes
 the sandbox. A public key reads campaigns and statistics and nothing else.`,
 		Example: `  campaigns keys create --account acc_… --mode test
   campaigns keys create --account acc_… --mode live --name "web shop" --scopes campaigns:read,campaigns:write --expires 2160h
+  campaigns keys create --account acc_… --mode live --read-only
   campaigns keys create --account acc_… --mode live --public`,
 	}
 	var f keyFlags
@@ -83,11 +87,13 @@ the sandbox. A public key reads campaigns and statistics and nothing else.`,
 		return err
 	})
 	fl.BoolVar(&f.public, "public", false, "a key that may be shown to the public")
+	fl.BoolVar(&f.readOnly, "read-only", false, "a key that changes nothing: "+strings.Join(store.ReadScopes, ", "))
 	fl.StringVar(&f.name, "name", "", "what it is for, for people")
 	fl.StringSliceVar(&f.scopes, "scopes", nil, "narrow it to these, separated by commas: "+strings.Join(store.AllScopes, ", "))
 	fl.DurationVar(&f.expires, "expires", 0, "how long it works, such as 720h (default: until revoked)")
 	must(c.MarkFlagRequired("account"))
 	must(c.MarkFlagRequired("mode"))
+	c.MarkFlagsMutuallyExclusive("public", "read-only", "scopes")
 	addSettings(fl, databaseSettings...)
 	asJSON := addJSON(c)
 	c.RunE = onDatabase(func(cmd *cobra.Command, _ []string, st *store.Store) error {
@@ -118,6 +124,9 @@ func (f *keyFlags) create(cmd *cobra.Command, st *store.Store) (secret string, k
 		return "", k, sentence(err)
 	}
 	o := store.KeyOptions{Account: a.ID, Mode: f.mode, Public: f.public, Name: f.name, Scopes: f.scopes}
+	if f.readOnly {
+		o.Scopes = store.ReadScopes
+	}
 	if f.expires > 0 {
 		at := time.Now().UTC().Add(f.expires).Truncate(time.Second)
 		o.ExpiresAt = &at

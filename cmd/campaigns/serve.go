@@ -141,6 +141,7 @@ func (p *process) start(ctx context.Context, parts *errgroup.Group, out io.Write
 		at = p.publicURL(l.Addr().String())
 		h, err := server.New(server.Options{
 			Store: p.store, Log: p.log, PublicURL: at, Development: p.dev, ReceiptSecrets: p.carriers.receiptSecrets,
+			RateLimits: p.RateLimits, AllowedOrigins: p.Origins,
 		})
 		if err != nil {
 			return errors.Join(err, l.Close())

@@ -29,31 +29,31 @@ type ServerInterface interface {
 	GetCampaignStatistics(ctx echo.Context, params GetCampaignStatisticsParams) error
 	// DeleteCampaign Delete a campaign
 	// (DELETE /v1/campaigns/{id})
-	DeleteCampaign(ctx echo.Context, id CampaignPath) error
+	DeleteCampaign(ctx echo.Context, id CampaignPath, params DeleteCampaignParams) error
 	// GetCampaign Get a campaign
 	// (GET /v1/campaigns/{id})
 	GetCampaign(ctx echo.Context, id CampaignPath) error
 	// UpdateCampaign Update a campaign
 	// (PUT /v1/campaigns/{id})
-	UpdateCampaign(ctx echo.Context, id CampaignPath) error
+	UpdateCampaign(ctx echo.Context, id CampaignPath, params UpdateCampaignParams) error
 	// CancelCampaign Cancel a campaign
 	// (POST /v1/campaigns/{id}/cancel)
-	CancelCampaign(ctx echo.Context, id CampaignPath) error
+	CancelCampaign(ctx echo.Context, id CampaignPath, params CancelCampaignParams) error
 	// ListCampaignMessages List the messages of a campaign
 	// (GET /v1/campaigns/{id}/messages)
 	ListCampaignMessages(ctx echo.Context, id CampaignPath, params ListCampaignMessagesParams) error
 	// PauseCampaign Pause a campaign
 	// (POST /v1/campaigns/{id}/pause)
-	PauseCampaign(ctx echo.Context, id CampaignPath) error
+	PauseCampaign(ctx echo.Context, id CampaignPath, params PauseCampaignParams) error
 	// ResumeCampaign Resume a campaign
 	// (POST /v1/campaigns/{id}/resume)
-	ResumeCampaign(ctx echo.Context, id CampaignPath) error
+	ResumeCampaign(ctx echo.Context, id CampaignPath, params ResumeCampaignParams) error
 	// ScheduleCampaign Schedule a campaign
 	// (POST /v1/campaigns/{id}/schedule)
-	ScheduleCampaign(ctx echo.Context, id CampaignPath) error
+	ScheduleCampaign(ctx echo.Context, id CampaignPath, params ScheduleCampaignParams) error
 	// SendCampaign Send a campaign
 	// (POST /v1/campaigns/{id}/send)
-	SendCampaign(ctx echo.Context, id CampaignPath) error
+	SendCampaign(ctx echo.Context, id CampaignPath, params SendCampaignParams) error
 	// ListContacts List contacts
 	// (GET /v1/contacts)
 	ListContacts(ctx echo.Context, params ListContactsParams) error
@@ -252,8 +252,28 @@ func (w *ServerInterfaceWrapper) DeleteCampaign(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCampaignParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.DeleteCampaign(ctx, id)
+	err = w.Handler.DeleteCampaign(ctx, id, params)
 	return err
 }
 
@@ -284,8 +304,28 @@ func (w *ServerInterfaceWrapper) UpdateCampaign(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateCampaignParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.UpdateCampaign(ctx, id)
+	err = w.Handler.UpdateCampaign(ctx, id, params)
 	return err
 }
 
@@ -300,8 +340,28 @@ func (w *ServerInterfaceWrapper) CancelCampaign(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelCampaignParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CancelCampaign(ctx, id)
+	err = w.Handler.CancelCampaign(ctx, id, params)
 	return err
 }
 
@@ -355,8 +415,28 @@ func (w *ServerInterfaceWrapper) PauseCampaign(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PauseCampaignParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.PauseCampaign(ctx, id)
+	err = w.Handler.PauseCampaign(ctx, id, params)
 	return err
 }
 
@@ -371,8 +451,28 @@ func (w *ServerInterfaceWrapper) ResumeCampaign(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResumeCampaignParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ResumeCampaign(ctx, id)
+	err = w.Handler.ResumeCampaign(ctx, id, params)
 	return err
 }
 
@@ -387,8 +487,28 @@ func (w *ServerInterfaceWrapper) ScheduleCampaign(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ScheduleCampaignParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ScheduleCampaign(ctx, id)
+	err = w.Handler.ScheduleCampaign(ctx, id, params)
 	return err
 }
 
@@ -403,8 +523,28 @@ func (w *ServerInterfaceWrapper) SendCampaign(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SendCampaignParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.SendCampaign(ctx, id)
+	err = w.Handler.SendCampaign(ctx, id, params)
 	return err
 }
 
@@ -565,6 +705,38 @@ func (w *ServerInterfaceWrapper) CreateImport(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "list_id", ctx.QueryParams(), &params.ListID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter list_id: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "Content-Digest" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Content-Digest")]; found {
+		var ContentDigest ContentDigestHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Content-Digest, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Content-Digest", valueList[0], &ContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Content-Digest: %s", err))
+		}
+
+		params.ContentDigest = &ContentDigest
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -1138,6 +1310,7 @@ type CreateCampaignResponseObject interface {
 }
 
 type CreateCampaign201ResponseHeaders struct {
+	ETag     *string
 	Location *string
 }
 
@@ -1153,6 +1326,9 @@ func (response CreateCampaign201JSONResponse) VisitCreateCampaignResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	if response.Headers.Location != nil {
 		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
 	}
@@ -1184,7 +1360,8 @@ func (response GetCampaignStatistics200JSONResponse) VisitGetCampaignStatisticsR
 }
 
 type DeleteCampaignRequestObject struct {
-	ID CampaignPath `json:"id"`
+	ID     CampaignPath `json:"id"`
+	Params DeleteCampaignParams
 }
 
 type DeleteCampaignResponseObject interface {
@@ -1207,60 +1384,92 @@ type GetCampaignResponseObject interface {
 	VisitGetCampaignResponse(w http.ResponseWriter) error
 }
 
-type GetCampaign200JSONResponse CampaignEnvelope
+type GetCampaign200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetCampaign200JSONResponse struct {
+	Body    CampaignEnvelope
+	Headers GetCampaign200ResponseHeaders
+}
 
 func (response GetCampaign200JSONResponse) VisitGetCampaignResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
 type UpdateCampaignRequestObject struct {
-	ID   CampaignPath `json:"id"`
-	Body *UpdateCampaignJSONRequestBody
+	ID     CampaignPath `json:"id"`
+	Params UpdateCampaignParams
+	Body   *UpdateCampaignJSONRequestBody
 }
 
 type UpdateCampaignResponseObject interface {
 	VisitUpdateCampaignResponse(w http.ResponseWriter) error
 }
 
-type UpdateCampaign200JSONResponse CampaignEnvelope
+type UpdateCampaign200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateCampaign200JSONResponse struct {
+	Body    CampaignEnvelope
+	Headers UpdateCampaign200ResponseHeaders
+}
 
 func (response UpdateCampaign200JSONResponse) VisitUpdateCampaignResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
 type CancelCampaignRequestObject struct {
-	ID CampaignPath `json:"id"`
+	ID     CampaignPath `json:"id"`
+	Params CancelCampaignParams
 }
 
 type CancelCampaignResponseObject interface {
 	VisitCancelCampaignResponse(w http.ResponseWriter) error
 }
 
-type CancelCampaign200JSONResponse CancelledCampaignEnvelope
+type CancelCampaign200ResponseHeaders struct {
+	ETag *string
+}
+
+type CancelCampaign200JSONResponse struct {
+	Body    CancelledCampaignEnvelope
+	Headers CancelCampaign200ResponseHeaders
+}
 
 func (response CancelCampaign200JSONResponse) VisitCancelCampaignResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1290,88 +1499,132 @@ func (response ListCampaignMessages200JSONResponse) VisitListCampaignMessagesRes
 }
 
 type PauseCampaignRequestObject struct {
-	ID CampaignPath `json:"id"`
+	ID     CampaignPath `json:"id"`
+	Params PauseCampaignParams
 }
 
 type PauseCampaignResponseObject interface {
 	VisitPauseCampaignResponse(w http.ResponseWriter) error
 }
 
-type PauseCampaign200JSONResponse PausedCampaignEnvelope
+type PauseCampaign200ResponseHeaders struct {
+	ETag *string
+}
+
+type PauseCampaign200JSONResponse struct {
+	Body    PausedCampaignEnvelope
+	Headers PauseCampaign200ResponseHeaders
+}
 
 func (response PauseCampaign200JSONResponse) VisitPauseCampaignResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
 type ResumeCampaignRequestObject struct {
-	ID CampaignPath `json:"id"`
+	ID     CampaignPath `json:"id"`
+	Params ResumeCampaignParams
 }
 
 type ResumeCampaignResponseObject interface {
 	VisitResumeCampaignResponse(w http.ResponseWriter) error
 }
 
-type ResumeCampaign200JSONResponse ResumedCampaignEnvelope
+type ResumeCampaign200ResponseHeaders struct {
+	ETag *string
+}
+
+type ResumeCampaign200JSONResponse struct {
+	Body    ResumedCampaignEnvelope
+	Headers ResumeCampaign200ResponseHeaders
+}
 
 func (response ResumeCampaign200JSONResponse) VisitResumeCampaignResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
 type ScheduleCampaignRequestObject struct {
-	ID CampaignPath `json:"id"`
+	ID     CampaignPath `json:"id"`
+	Params ScheduleCampaignParams
 }
 
 type ScheduleCampaignResponseObject interface {
 	VisitScheduleCampaignResponse(w http.ResponseWriter) error
 }
 
-type ScheduleCampaign200JSONResponse CampaignEnvelope
+type ScheduleCampaign200ResponseHeaders struct {
+	ETag *string
+}
+
+type ScheduleCampaign200JSONResponse struct {
+	Body    CampaignEnvelope
+	Headers ScheduleCampaign200ResponseHeaders
+}
 
 func (response ScheduleCampaign200JSONResponse) VisitScheduleCampaignResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
 type SendCampaignRequestObject struct {
-	ID CampaignPath `json:"id"`
+	ID     CampaignPath `json:"id"`
+	Params SendCampaignParams
 }
 
 type SendCampaignResponseObject interface {
 	VisitSendCampaignResponse(w http.ResponseWriter) error
 }
 
-type SendCampaign200JSONResponse SentCampaignEnvelope
+type SendCampaign200ResponseHeaders struct {
+	ETag *string
+}
+
+type SendCampaign200JSONResponse struct {
+	Body    SentCampaignEnvelope
+	Headers SendCampaign200ResponseHeaders
+}
 
 func (response SendCampaign200JSONResponse) VisitSendCampaignResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1570,15 +1823,25 @@ type CreateImportResponseObject interface {
 	VisitCreateImportResponse(w http.ResponseWriter) error
 }
 
-type CreateImport202JSONResponse ImportEnvelope
+type CreateImport202ResponseHeaders struct {
+	IdempotentReplayed *bool
+}
+
+type CreateImport202JSONResponse struct {
+	Body    ImportEnvelope
+	Headers CreateImport202ResponseHeaders
+}
 
 func (response CreateImport202JSONResponse) VisitCreateImportResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
 	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2324,10 +2587,11 @@ func (sh *strictHandler) GetCampaignStatistics(ctx echo.Context, params GetCampa
 }
 
 // DeleteCampaign operation middleware
-func (sh *strictHandler) DeleteCampaign(ctx echo.Context, id CampaignPath) error {
+func (sh *strictHandler) DeleteCampaign(ctx echo.Context, id CampaignPath, params DeleteCampaignParams) error {
 	var request DeleteCampaignRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.DeleteCampaign(ctx.Request().Context(), request.(DeleteCampaignRequestObject))
@@ -2374,10 +2638,11 @@ func (sh *strictHandler) GetCampaign(ctx echo.Context, id CampaignPath) error {
 }
 
 // UpdateCampaign operation middleware
-func (sh *strictHandler) UpdateCampaign(ctx echo.Context, id CampaignPath) error {
+func (sh *strictHandler) UpdateCampaign(ctx echo.Context, id CampaignPath, params UpdateCampaignParams) error {
 	var request UpdateCampaignRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	var body UpdateCampaignJSONRequestBody
 	var err error
@@ -2422,10 +2687,11 @@ func (sh *strictHandler) UpdateCampaign(ctx echo.Context, id CampaignPath) error
 }
 
 // CancelCampaign operation middleware
-func (sh *strictHandler) CancelCampaign(ctx echo.Context, id CampaignPath) error {
+func (sh *strictHandler) CancelCampaign(ctx echo.Context, id CampaignPath, params CancelCampaignParams) error {
 	var request CancelCampaignRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.CancelCampaign(ctx.Request().Context(), request.(CancelCampaignRequestObject))
@@ -2473,10 +2739,11 @@ func (sh *strictHandler) ListCampaignMessages(ctx echo.Context, id CampaignPath,
 }
 
 // PauseCampaign operation middleware
-func (sh *strictHandler) PauseCampaign(ctx echo.Context, id CampaignPath) error {
+func (sh *strictHandler) PauseCampaign(ctx echo.Context, id CampaignPath, params PauseCampaignParams) error {
 	var request PauseCampaignRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.PauseCampaign(ctx.Request().Context(), request.(PauseCampaignRequestObject))
@@ -2498,10 +2765,11 @@ func (sh *strictHandler) PauseCampaign(ctx echo.Context, id CampaignPath) error 
 }
 
 // ResumeCampaign operation middleware
-func (sh *strictHandler) ResumeCampaign(ctx echo.Context, id CampaignPath) error {
+func (sh *strictHandler) ResumeCampaign(ctx echo.Context, id CampaignPath, params ResumeCampaignParams) error {
 	var request ResumeCampaignRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ResumeCampaign(ctx.Request().Context(), request.(ResumeCampaignRequestObject))
@@ -2523,10 +2791,11 @@ func (sh *strictHandler) ResumeCampaign(ctx echo.Context, id CampaignPath) error
 }
 
 // ScheduleCampaign operation middleware
-func (sh *strictHandler) ScheduleCampaign(ctx echo.Context, id CampaignPath) error {
+func (sh *strictHandler) ScheduleCampaign(ctx echo.Context, id CampaignPath, params ScheduleCampaignParams) error {
 	var request ScheduleCampaignRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ScheduleCampaign(ctx.Request().Context(), request.(ScheduleCampaignRequestObject))
@@ -2548,10 +2817,11 @@ func (sh *strictHandler) ScheduleCampaign(ctx echo.Context, id CampaignPath) err
 }
 
 // SendCampaign operation middleware
-func (sh *strictHandler) SendCampaign(ctx echo.Context, id CampaignPath) error {
+func (sh *strictHandler) SendCampaign(ctx echo.Context, id CampaignPath, params SendCampaignParams) error {
 	var request SendCampaignRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.SendCampaign(ctx.Request().Context(), request.(SendCampaignRequestObject))

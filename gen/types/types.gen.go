@@ -195,6 +195,8 @@ func (e Environment) Valid() bool {
 // Defines values for ErrorCode.
 const (
 	ErrorCodeCAMPAIGNNOTREADY        ErrorCode = "CAMPAIGN_NOT_READY"
+	ErrorCodeIDEMPOTENCYINPROGRESS   ErrorCode = "IDEMPOTENCY_IN_PROGRESS"
+	ErrorCodeIDEMPOTENCYMISMATCH     ErrorCode = "IDEMPOTENCY_MISMATCH"
 	ErrorCodeINSUFFICIENTPERMISSIONS ErrorCode = "INSUFFICIENT_PERMISSIONS"
 	ErrorCodeINTERNALERROR           ErrorCode = "INTERNAL_ERROR"
 	ErrorCodeINVALIDAPIKEY           ErrorCode = "INVALID_API_KEY"
@@ -208,6 +210,8 @@ const (
 	ErrorCodeNOTACCEPTABLE           ErrorCode = "NOT_ACCEPTABLE"
 	ErrorCodeNOTFOUND                ErrorCode = "NOT_FOUND"
 	ErrorCodePAYLOADTOOLARGE         ErrorCode = "PAYLOAD_TOO_LARGE"
+	ErrorCodePRECONDITIONFAILED      ErrorCode = "PRECONDITION_FAILED"
+	ErrorCodeRATELIMITEXCEEDED       ErrorCode = "RATE_LIMIT_EXCEEDED"
 	ErrorCodeUNAUTHORIZED            ErrorCode = "UNAUTHORIZED"
 	ErrorCodeUNAVAILABLE             ErrorCode = "UNAVAILABLE"
 	ErrorCodeUNSUPPORTEDMEDIATYPE    ErrorCode = "UNSUPPORTED_MEDIA_TYPE"
@@ -218,6 +222,10 @@ const (
 func (e ErrorCode) Valid() bool {
 	switch e {
 	case ErrorCodeCAMPAIGNNOTREADY:
+		return true
+	case ErrorCodeIDEMPOTENCYINPROGRESS:
+		return true
+	case ErrorCodeIDEMPOTENCYMISMATCH:
 		return true
 	case ErrorCodeINSUFFICIENTPERMISSIONS:
 		return true
@@ -244,6 +252,10 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeNOTFOUND:
 		return true
 	case ErrorCodePAYLOADTOOLARGE:
+		return true
+	case ErrorCodePRECONDITIONFAILED:
+		return true
+	case ErrorCodeRATELIMITEXCEEDED:
 		return true
 	case ErrorCodeUNAUTHORIZED:
 		return true
@@ -1228,6 +1240,8 @@ type Error struct {
 	// | `NOT_FOUND` | 404 | no such thing in this account, or no such path |
 	// | `METHOD_NOT_ALLOWED` | 405 | the path knows other methods: see the header `Allow` |
 	// | `NOT_ACCEPTABLE` | 406 | `Accept` takes none of the media types that exist |
+	// | `IDEMPOTENCY_IN_PROGRESS` | 409 | a call with the same `Idempotency-Key` is being worked on |
+	// | `PRECONDITION_FAILED` | 412 | the campaign is not the one that `If-Match` names |
 	// | `PAYLOAD_TOO_LARGE` | 413 | the body is larger than the operation takes |
 	// | `UNSUPPORTED_MEDIA_TYPE` | 415 | the body's media type, charset or encoding is not taken |
 	// | `INVALID_STATE` | 409 | the campaign's status forbids it |
@@ -1236,6 +1250,8 @@ type Error struct {
 	// | `INVALID_EMAIL` | 422 | not a mail address |
 	// | `INVALID_TEMPLATE` | 422 | a body or subject has a syntax error; the message says where |
 	// | `CAMPAIGN_NOT_READY` | 422 | the campaign has blockers; `errors` lists them all |
+	// | `IDEMPOTENCY_MISMATCH` | 422 | the `Idempotency-Key` was used for a call with another body |
+	// | `RATE_LIMIT_EXCEEDED` | 429 | the key has called the operation too often; see `Retry-After` |
 	// | `INTERNAL_ERROR` | 500 | our fault; the request may be tried again |
 	// | `UNAVAILABLE` | 503 | not now: starting, stopping, or the database is away |
 	//
@@ -1274,6 +1290,8 @@ type Error struct {
 // | `NOT_FOUND` | 404 | no such thing in this account, or no such path |
 // | `METHOD_NOT_ALLOWED` | 405 | the path knows other methods: see the header `Allow` |
 // | `NOT_ACCEPTABLE` | 406 | `Accept` takes none of the media types that exist |
+// | `IDEMPOTENCY_IN_PROGRESS` | 409 | a call with the same `Idempotency-Key` is being worked on |
+// | `PRECONDITION_FAILED` | 412 | the campaign is not the one that `If-Match` names |
 // | `PAYLOAD_TOO_LARGE` | 413 | the body is larger than the operation takes |
 // | `UNSUPPORTED_MEDIA_TYPE` | 415 | the body's media type, charset or encoding is not taken |
 // | `INVALID_STATE` | 409 | the campaign's status forbids it |
@@ -1282,6 +1300,8 @@ type Error struct {
 // | `INVALID_EMAIL` | 422 | not a mail address |
 // | `INVALID_TEMPLATE` | 422 | a body or subject has a syntax error; the message says where |
 // | `CAMPAIGN_NOT_READY` | 422 | the campaign has blockers; `errors` lists them all |
+// | `IDEMPOTENCY_MISMATCH` | 422 | the `Idempotency-Key` was used for a call with another body |
+// | `RATE_LIMIT_EXCEEDED` | 429 | the key has called the operation too often; see `Retry-After` |
 // | `INTERNAL_ERROR` | 500 | our fault; the request may be tried again |
 // | `UNAVAILABLE` | 503 | not now: starting, stopping, or the database is away |
 //
@@ -1411,6 +1431,11 @@ type FaultLocation string
 // Examples: fax
 type FaultValue = string
 
+// IdempotencyKey The caller's name for a call that may be repeated; any printable ASCII.
+//
+// Examples: 0195d6a2-7f3c-7aa1-9b0e-spring-promo
+type IdempotencyKey = string
+
 // Import A file of contacts, and how far it is.
 type Import struct {
 	// Bytes Size of the file, as far as it has come in.
@@ -1488,6 +1513,8 @@ type ImportError struct {
 	// | `NOT_FOUND` | 404 | no such thing in this account, or no such path |
 	// | `METHOD_NOT_ALLOWED` | 405 | the path knows other methods: see the header `Allow` |
 	// | `NOT_ACCEPTABLE` | 406 | `Accept` takes none of the media types that exist |
+	// | `IDEMPOTENCY_IN_PROGRESS` | 409 | a call with the same `Idempotency-Key` is being worked on |
+	// | `PRECONDITION_FAILED` | 412 | the campaign is not the one that `If-Match` names |
 	// | `PAYLOAD_TOO_LARGE` | 413 | the body is larger than the operation takes |
 	// | `UNSUPPORTED_MEDIA_TYPE` | 415 | the body's media type, charset or encoding is not taken |
 	// | `INVALID_STATE` | 409 | the campaign's status forbids it |
@@ -1496,6 +1523,8 @@ type ImportError struct {
 	// | `INVALID_EMAIL` | 422 | not a mail address |
 	// | `INVALID_TEMPLATE` | 422 | a body or subject has a syntax error; the message says where |
 	// | `CAMPAIGN_NOT_READY` | 422 | the campaign has blockers; `errors` lists them all |
+	// | `IDEMPOTENCY_MISMATCH` | 422 | the `Idempotency-Key` was used for a call with another body |
+	// | `RATE_LIMIT_EXCEEDED` | 429 | the key has called the operation too often; see `Retry-After` |
 	// | `INTERNAL_ERROR` | 500 | our fault; the request may be tried again |
 	// | `UNAVAILABLE` | 503 | not now: starting, stopping, or the database is away |
 	//
@@ -1542,6 +1571,8 @@ type ImportFailure struct {
 	// | `NOT_FOUND` | 404 | no such thing in this account, or no such path |
 	// | `METHOD_NOT_ALLOWED` | 405 | the path knows other methods: see the header `Allow` |
 	// | `NOT_ACCEPTABLE` | 406 | `Accept` takes none of the media types that exist |
+	// | `IDEMPOTENCY_IN_PROGRESS` | 409 | a call with the same `Idempotency-Key` is being worked on |
+	// | `PRECONDITION_FAILED` | 412 | the campaign is not the one that `If-Match` names |
 	// | `PAYLOAD_TOO_LARGE` | 413 | the body is larger than the operation takes |
 	// | `UNSUPPORTED_MEDIA_TYPE` | 415 | the body's media type, charset or encoding is not taken |
 	// | `INVALID_STATE` | 409 | the campaign's status forbids it |
@@ -1550,6 +1581,8 @@ type ImportFailure struct {
 	// | `INVALID_EMAIL` | 422 | not a mail address |
 	// | `INVALID_TEMPLATE` | 422 | a body or subject has a syntax error; the message says where |
 	// | `CAMPAIGN_NOT_READY` | 422 | the campaign has blockers; `errors` lists them all |
+	// | `IDEMPOTENCY_MISMATCH` | 422 | the `Idempotency-Key` was used for a call with another body |
+	// | `RATE_LIMIT_EXCEEDED` | 429 | the key has called the operation too often; see `Retry-After` |
 	// | `INTERNAL_ERROR` | 500 | our fault; the request may be tried again |
 	// | `UNAVAILABLE` | 503 | not now: starting, stopping, or the database is away |
 	//
@@ -1910,6 +1943,78 @@ type PersonName = string
 //
 // Examples: +12025550123
 type Phone = string
+
+// Problem The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type Problem struct {
+	// Code What went wrong, for programs.
+	//
+	// | code | status | meaning |
+	// |---|---|---|
+	// | `VALIDATION_ERROR` | 400, 422 | the request is malformed (400), or its JSON body breaks the schema or a rule (422); also when several faults are reported at once |
+	// | `INVALID_CURSOR` | 400 | the cursor is not one that this listing gave |
+	// | `UNAUTHORIZED` | 401 | no key |
+	// | `INVALID_API_KEY` | 401 | the key is unknown, expired or revoked |
+	// | `INSUFFICIENT_PERMISSIONS` | 403 | the key lacks a scope of the operation |
+	// | `NOT_FOUND` | 404 | no such thing in this account, or no such path |
+	// | `METHOD_NOT_ALLOWED` | 405 | the path knows other methods: see the header `Allow` |
+	// | `NOT_ACCEPTABLE` | 406 | `Accept` takes none of the media types that exist |
+	// | `IDEMPOTENCY_IN_PROGRESS` | 409 | a call with the same `Idempotency-Key` is being worked on |
+	// | `PRECONDITION_FAILED` | 412 | the campaign is not the one that `If-Match` names |
+	// | `PAYLOAD_TOO_LARGE` | 413 | the body is larger than the operation takes |
+	// | `UNSUPPORTED_MEDIA_TYPE` | 415 | the body's media type, charset or encoding is not taken |
+	// | `INVALID_STATE` | 409 | the campaign's status forbids it |
+	// | `MISSING_REQUIRED_FIELD` | 422 | a field that has to be there is not |
+	// | `INVALID_PHONE_NUMBER` | 422 | not a phone number in E.164 |
+	// | `INVALID_EMAIL` | 422 | not a mail address |
+	// | `INVALID_TEMPLATE` | 422 | a body or subject has a syntax error; the message says where |
+	// | `CAMPAIGN_NOT_READY` | 422 | the campaign has blockers; `errors` lists them all |
+	// | `IDEMPOTENCY_MISMATCH` | 422 | the `Idempotency-Key` was used for a call with another body |
+	// | `RATE_LIMIT_EXCEEDED` | 429 | the key has called the operation too often; see `Retry-After` |
+	// | `INTERNAL_ERROR` | 500 | our fault; the request may be tried again |
+	// | `UNAVAILABLE` | 503 | not now: starting, stopping, or the database is away |
+	//
+	//
+	// Examples: VALIDATION_ERROR
+	Code ErrorCode `json:"code"`
+
+	// Detail A sentence about this case, for people.
+	//
+	// Examples: channel must be one of: sms, whatsapp, rcs, viber, email.
+	Detail string `json:"detail"`
+
+	// Details Of a fault: the first one's `location`, `field`, `value` and `expected`. Of an
+	// `INVALID_STATE`: the campaign's `status` and its `allowed_actions`.
+	Details *ErrorDetails `json:"details,omitempty"`
+
+	// Errors Every fault that was found, as in `Error`.
+	Errors []Fault `json:"errors,omitempty"`
+
+	// RequestID Name of one request, ours (`req_…`) or the caller's own from `X-Request-Id`.
+	//
+	// Examples: req_cmp_001
+	RequestID RequestID `json:"request_id"`
+
+	// Status The HTTP status, once more.
+	//
+	// Examples: 422
+	Status int `json:"status"`
+
+	// Timestamp When the answer was made.
+	//
+	// Examples: 2026-03-08T12:00:00Z
+	Timestamp time.Time `json:"timestamp"`
+
+	// Title The code in plain words, always the same.
+	//
+	// Examples: Validation error
+	Title string `json:"title"`
+
+	// Type A page about the code, on this server.
+	//
+	// Examples: http://127.0.0.1:8080/docs/errors/VALIDATION_ERROR
+	Type string `json:"type"`
+}
 
 // Progress How far a campaign is. Its parts are disjoint and add up to `total` at every moment:
 // `queued + sent + delivered + failed + unknown + skipped.total + cancelled = total`.
@@ -2705,10 +2810,21 @@ type CampaignPath = CampaignID
 // Examples: con_abc123
 type ContactPath = ContactID
 
+// ContentDigestHeader Examples: sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:
+type ContentDigestHeader = string
+
 // CursorQuery A place in a listing. Opaque; one that was altered is 400 `INVALID_CURSOR`.
 //
 // Examples: eyJhZnRlciI6ImNtcF9hYmMxMjMifQ
 type CursorQuery = Cursor
+
+// IdempotencyKeyHeader The caller's name for a call that may be repeated; any printable ASCII.
+//
+// Examples: 0195d6a2-7f3c-7aa1-9b0e-spring-promo
+type IdempotencyKeyHeader = IdempotencyKey
+
+// IfMatchHeader Examples: "3"
+type IfMatchHeader = string
 
 // ImportPath Id of an import.
 //
@@ -2741,38 +2857,103 @@ type SegmentPath = SegmentID
 // Examples: tpl_abc123
 type TemplatePath = TemplateID
 
-// BadRequest An answer that says what went wrong.
-type BadRequest = ErrorEnvelope
+// BadRequestApplicationJSON An answer that says what went wrong.
+type BadRequestApplicationJSON = ErrorEnvelope
 
-// Conflict An answer that says what went wrong.
-type Conflict = ErrorEnvelope
+// BadRequestApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type BadRequestApplicationProblemPlusJSON = Problem
 
-// Forbidden An answer that says what went wrong.
-type Forbidden = ErrorEnvelope
+// ConflictApplicationJSON An answer that says what went wrong.
+type ConflictApplicationJSON = ErrorEnvelope
 
-// InternalError An answer that says what went wrong.
-type InternalError = ErrorEnvelope
+// ConflictApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type ConflictApplicationProblemPlusJSON = Problem
 
-// NotAcceptable An answer that says what went wrong.
-type NotAcceptable = ErrorEnvelope
+// ForbiddenApplicationJSON An answer that says what went wrong.
+type ForbiddenApplicationJSON = ErrorEnvelope
 
-// NotFound An answer that says what went wrong.
-type NotFound = ErrorEnvelope
+// ForbiddenApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type ForbiddenApplicationProblemPlusJSON = Problem
 
-// PayloadTooLarge An answer that says what went wrong.
-type PayloadTooLarge = ErrorEnvelope
+// InProgressApplicationJSON An answer that says what went wrong.
+type InProgressApplicationJSON = ErrorEnvelope
 
-// Unauthorized An answer that says what went wrong.
-type Unauthorized = ErrorEnvelope
+// InProgressApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type InProgressApplicationProblemPlusJSON = Problem
 
-// Unavailable An answer that says what went wrong.
-type Unavailable = ErrorEnvelope
+// InternalErrorApplicationJSON An answer that says what went wrong.
+type InternalErrorApplicationJSON = ErrorEnvelope
 
-// Unprocessable An answer that says what went wrong.
-type Unprocessable = ErrorEnvelope
+// InternalErrorApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type InternalErrorApplicationProblemPlusJSON = Problem
 
-// UnsupportedMediaType An answer that says what went wrong.
-type UnsupportedMediaType = ErrorEnvelope
+// NotAcceptableApplicationJSON An answer that says what went wrong.
+type NotAcceptableApplicationJSON = ErrorEnvelope
+
+// NotAcceptableApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type NotAcceptableApplicationProblemPlusJSON = Problem
+
+// NotFoundApplicationJSON An answer that says what went wrong.
+type NotFoundApplicationJSON = ErrorEnvelope
+
+// NotFoundApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type NotFoundApplicationProblemPlusJSON = Problem
+
+// PayloadTooLargeApplicationJSON An answer that says what went wrong.
+type PayloadTooLargeApplicationJSON = ErrorEnvelope
+
+// PayloadTooLargeApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type PayloadTooLargeApplicationProblemPlusJSON = Problem
+
+// PreconditionFailedApplicationJSON An answer that says what went wrong.
+type PreconditionFailedApplicationJSON = ErrorEnvelope
+
+// PreconditionFailedApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type PreconditionFailedApplicationProblemPlusJSON = Problem
+
+// TooManyRequestsApplicationJSON An answer that says what went wrong.
+type TooManyRequestsApplicationJSON = ErrorEnvelope
+
+// TooManyRequestsApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type TooManyRequestsApplicationProblemPlusJSON = Problem
+
+// UnauthorizedApplicationJSON An answer that says what went wrong.
+type UnauthorizedApplicationJSON = ErrorEnvelope
+
+// UnauthorizedApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type UnauthorizedApplicationProblemPlusJSON = Problem
+
+// UnavailableApplicationJSON An answer that says what went wrong.
+type UnavailableApplicationJSON = ErrorEnvelope
+
+// UnavailableApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type UnavailableApplicationProblemPlusJSON = Problem
+
+// UnprocessableApplicationJSON An answer that says what went wrong.
+type UnprocessableApplicationJSON = ErrorEnvelope
+
+// UnprocessableApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type UnprocessableApplicationProblemPlusJSON = Problem
+
+// UnsupportedMediaTypeApplicationJSON An answer that says what went wrong.
+type UnsupportedMediaTypeApplicationJSON = ErrorEnvelope
+
+// UnsupportedMediaTypeApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
+// `application/problem+json` and does not prefer `application/json`.
+type UnsupportedMediaTypeApplicationProblemPlusJSON = Problem
 
 // ListCampaignsParams defines parameters for ListCampaigns.
 type ListCampaignsParams struct {
@@ -2794,6 +2975,13 @@ type ListCampaignsParams struct {
 	Channel *Channel `form:"channel,omitempty" json:"channel,omitempty"`
 }
 
+// CreateCampaignParams defines parameters for CreateCampaign.
+type CreateCampaignParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+}
+
 // GetCampaignStatisticsParams defines parameters for GetCampaignStatistics.
 type GetCampaignStatisticsParams struct {
 	// Since Only campaigns that started at this time or later.
@@ -2804,6 +2992,31 @@ type GetCampaignStatisticsParams struct {
 
 	// Channel Only campaigns on this channel.
 	Channel *Channel `form:"channel,omitempty" json:"channel,omitempty"`
+}
+
+// DeleteCampaignParams defines parameters for DeleteCampaign.
+type DeleteCampaignParams struct {
+	// IfMatch The `ETag` of the campaign that you know, or several of them separated by commas. If the
+	// campaign has another by now, the answer is 412 and nothing changes. `*` is any.
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
+}
+
+// UpdateCampaignParams defines parameters for UpdateCampaign.
+type UpdateCampaignParams struct {
+	// IfMatch The `ETag` of the campaign that you know, or several of them separated by commas. If the
+	// campaign has another by now, the answer is 412 and nothing changes. `*` is any.
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
+}
+
+// CancelCampaignParams defines parameters for CancelCampaign.
+type CancelCampaignParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` of the campaign that you know, or several of them separated by commas. If the
+	// campaign has another by now, the answer is 412 and nothing changes. `*` is any.
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
 }
 
 // ListCampaignMessagesParams defines parameters for ListCampaignMessages.
@@ -2817,6 +3030,50 @@ type ListCampaignMessagesParams struct {
 
 	// Status Only messages in this status.
 	Status *MessageStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// PauseCampaignParams defines parameters for PauseCampaign.
+type PauseCampaignParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` of the campaign that you know, or several of them separated by commas. If the
+	// campaign has another by now, the answer is 412 and nothing changes. `*` is any.
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
+}
+
+// ResumeCampaignParams defines parameters for ResumeCampaign.
+type ResumeCampaignParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` of the campaign that you know, or several of them separated by commas. If the
+	// campaign has another by now, the answer is 412 and nothing changes. `*` is any.
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
+}
+
+// ScheduleCampaignParams defines parameters for ScheduleCampaign.
+type ScheduleCampaignParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` of the campaign that you know, or several of them separated by commas. If the
+	// campaign has another by now, the answer is 412 and nothing changes. `*` is any.
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
+}
+
+// SendCampaignParams defines parameters for SendCampaign.
+type SendCampaignParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` of the campaign that you know, or several of them separated by commas. If the
+	// campaign has another by now, the answer is 412 and nothing changes. `*` is any.
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
 }
 
 // ListContactsParams defines parameters for ListContacts.
@@ -2833,6 +3090,27 @@ type ListContactsParams struct {
 	Search *SearchQuery `form:"search,omitempty" json:"search,omitempty"`
 }
 
+// CreateContactParams defines parameters for CreateContact.
+type CreateContactParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+}
+
+// OptInContactParams defines parameters for OptInContact.
+type OptInContactParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+}
+
+// OptOutContactParams defines parameters for OptOutContact.
+type OptOutContactParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+}
+
 // ListImportsParams defines parameters for ListImports.
 type ListImportsParams struct {
 	// Cursor Where the page before ended: `meta.pagination.cursor` of its answer, sent with the same
@@ -2847,6 +3125,15 @@ type ListImportsParams struct {
 type CreateImportParams struct {
 	// ListID A list to put every contact of the file into, new or not.
 	ListID *ListID `form:"list_id,omitempty" json:"list_id,omitempty"`
+
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+
+	// ContentDigest The SHA-256 of the file, as RFC 9530 writes it. A file that turns out to be another is 422 and
+	// nothing of it is kept. With an `Idempotency-Key`, it also tells a repeat from a different
+	// file; without it, the file's media type and the list are all that is compared.
+	ContentDigest *ContentDigestHeader `json:"Content-Digest,omitempty"`
 }
 
 // ListImportErrorsParams defines parameters for ListImportErrors.
@@ -2873,6 +3160,13 @@ type ListListsParams struct {
 	Search *SearchQuery `form:"search,omitempty" json:"search,omitempty"`
 }
 
+// CreateListParams defines parameters for CreateList.
+type CreateListParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+}
+
 // ListListContactsParams defines parameters for ListListContacts.
 type ListListContactsParams struct {
 	// Cursor Where the page before ended: `meta.pagination.cursor` of its answer, sent with the same
@@ -2881,6 +3175,13 @@ type ListListContactsParams struct {
 
 	// Limit How many at most on a page.
 	Limit *LimitQuery `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// AddListContactsParams defines parameters for AddListContacts.
+type AddListContactsParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
 }
 
 // ListSegmentsParams defines parameters for ListSegments.
@@ -2895,6 +3196,13 @@ type ListSegmentsParams struct {
 	// Search Text to be found anywhere in what the operation searches. Case does not matter, in any
 	// script; `%` and `_` are plain characters; empty means no search.
 	Search *SearchQuery `form:"search,omitempty" json:"search,omitempty"`
+}
+
+// CreateSegmentParams defines parameters for CreateSegment.
+type CreateSegmentParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
 }
 
 // ListSegmentContactsParams defines parameters for ListSegmentContacts.
@@ -2922,6 +3230,13 @@ type ListTemplatesParams struct {
 
 	// Channel Only templates for this channel.
 	Channel *Channel `form:"channel,omitempty" json:"channel,omitempty"`
+}
+
+// CreateTemplateParams defines parameters for CreateTemplate.
+type CreateTemplateParams struct {
+	// IdempotencyKey A name of your own for this call, new for each thing you mean to do (a UUID will do). The call
+	// may then be repeated for 24 hours and has its effect once: see *Repeating a call*.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
 }
 
 // CreateCampaignJSONRequestBody defines body for CreateCampaign for application/json ContentType.

@@ -28,32 +28,50 @@ func produces(src *openapi3.Operation) []string {
 	return slices.Compact(append(list, problemJSON))
 }
 
-// acceptable says whether a request takes one of the media types, by the rules
-// of RFC 9110, section 12.5.1: for each of them the most specific range of the
-// Accept header decides, and q=0 excludes.
+// acceptable says whether a request takes one of the media types.
 func acceptable(accept, produces []string) bool {
 	if len(accept) == 0 || len(produces) == 0 || len(accept) == 1 && (accept[0] == "*/*" || accept[0] == "") {
 		return true
 	}
-	ranges := strings.Split(strings.Join(accept, ","), ",")
 	return slices.ContainsFunc(produces, func(mediaType string) bool {
-		best, wanted := -1, false
-		for _, r := range ranges {
-			name, parameters, _ := strings.Cut(r, ";")
-			if fit := specificity(strings.TrimSpace(name), mediaType); fit > best {
-				best, wanted = fit, !excluded(parameters)
-			}
-		}
-		return wanted
+		q, _ := quality(accept, mediaType)
+		return q > 0
 	})
 }
+
+// PrefersProblem says whether a request's Accept header asks for its errors as
+// application/problem+json: by that name, and no less than for application/json.
+func PrefersProblem(accept []string) bool {
+	problem, fit := quality(accept, problemJSON)
+	plain, _ := quality(accept, "application/json")
+	return fit == exactly && problem > 0 && problem >= plain
+}
+
+// quality is how much a request wants a media type, from 0, not at all, to 1, and
+// how specifically it says so. By RFC 9110, section 12.5.1, the most specific
+// range of the Accept header decides.
+func quality(accept []string, mediaType string) (q float64, fit int) {
+	fit = -1
+	for _, line := range accept {
+		for r := range strings.SplitSeq(line, ",") {
+			name, parameters, _ := strings.Cut(r, ";")
+			if f := specificity(strings.TrimSpace(name), mediaType); f > fit {
+				fit, q = f, weight(parameters)
+			}
+		}
+	}
+	return q, fit
+}
+
+// exactly is the specificity of a range that is the media type itself.
+const exactly = 2
 
 // specificity is how specifically a media range names a media type; -1: not at all.
 func specificity(mediaRange, mediaType string) int {
 	family, _, _ := strings.Cut(mediaType, "/")
 	switch {
 	case strings.EqualFold(mediaRange, mediaType):
-		return 2
+		return exactly
 	case strings.EqualFold(mediaRange, family+"/*"):
 		return 1
 	case mediaRange == "*/*":
@@ -62,16 +80,17 @@ func specificity(mediaRange, mediaType string) int {
 	return -1
 }
 
-// excluded says whether a range's parameters set a quality of zero.
-func excluded(parameters string) bool {
+// weight is the quality that a range's parameters set: 1 if they set none.
+func weight(parameters string) float64 {
 	for p := range strings.SplitSeq(parameters, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
 		if strings.EqualFold(name, "q") {
-			q, err := strconv.ParseFloat(value, 64)
-			return err == nil && q <= 0
+			if q, err := strconv.ParseFloat(value, 64); err == nil {
+				return q
+			}
 		}
 	}
-	return false
+	return 1
 }
 
 func notAcceptable(produces []string) error {
