@@ -49,6 +49,8 @@ type Store interface {
 
 	AddReceipts(ctx context.Context, rs []store.Receipt) error
 	FoldReceipts(ctx context.Context) (int, error)
+
+	ForgetAnswers(ctx context.Context) error
 }
 
 var _ Store = (*store.Store)(nil)
@@ -76,6 +78,7 @@ const (
 	pollEvery     = 500 * time.Millisecond // look for changed campaigns
 	scheduleEvery = 250 * time.Millisecond
 	receiptsEvery = 50 * time.Millisecond
+	forgetEvery   = time.Minute            // answers kept for repeated calls
 	staleAfter    = time.Second // no hand-over this long after the status could last be read
 	errorPause    = time.Second // between tries of what fails
 )
@@ -202,6 +205,7 @@ func (e *Engine) startLoops(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { e.loop(ctx, "freeze audiences", pollEvery, e.wake.build, e.freeze) })
 	wg.Go(func() { e.loop(ctx, "fold receipts", receiptsEvery, e.wake.fold, e.fold) })
 	wg.Go(func() { e.loop(ctx, "settle", pollEvery, nil, e.settleAll) })
+	wg.Go(func() { e.loop(ctx, "forget old answers", forgetEvery, nil, e.store.ForgetAnswers) })
 }
 
 // loop runs one pass whenever the tick or the wake-up comes, until ctx ends.

@@ -46,11 +46,7 @@ func (s *Server) begin(next echo.HandlerFunc) echo.HandlerFunc {
 		if !wellFormedRequestID(k.requestID) {
 			k.requestID = newRequestID()
 		}
-		method := c.Request().Method
 		r := c.Request().WithContext(context.WithValue(c.Request().Context(), callKey{}, k))
-		if method == http.MethodHead { // a GET whose body net/http, which has the original, keeps back
-			r.Method = http.MethodGet
-		}
 		c.SetRequest(r)
 		h := c.Response().Header()
 		h.Set("X-Request-Id", k.requestID)
@@ -60,7 +56,7 @@ func (s *Server) begin(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err)
 		}
 		s.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
-			slog.String("request_id", k.requestID), slog.String("method", method), slog.String("route", c.Path()),
+			slog.String("request_id", k.requestID), slog.String("method", r.Method), slog.String("route", c.Path()),
 			slog.Int("status", c.Response().Status), slog.Duration("took", time.Since(started)), slog.Int64("account", k.scope.Account))
 		return nil
 	}

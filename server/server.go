@@ -93,7 +93,20 @@ func New(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up gzip: %w", err)
 	}
-	return compress(e), nil
+	return compress(headAsGet(e)), nil
+}
+
+// headAsGet answers HEAD as the GET whose body net/http, which knows the method
+// as it came, keeps back.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			get := *r
+			get.Method = http.MethodGet
+			r = &get
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // crossOrigin lets pages of these origins use every header of the contract.

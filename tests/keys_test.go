@@ -17,7 +17,7 @@ import (
 
 // call makes a well-formed request of an operation: with these ids in its path,
 // by the parameter's name, and the document's own for all others.
-func (a *api) call(op operation, ids map[string]string) answer {
+func (a *api) call(op operation, ids map[string]string, headers ...string) answer {
 	a.t.Helper()
 	path := op.path
 	for _, parameter := range op.Parameters {
@@ -30,7 +30,7 @@ func (a *api) call(op operation, ids map[string]string) answer {
 		}
 	}
 	if op.RequestBody == nil {
-		return a.do(op.method, path, "")
+		return a.do(op.method, path, "", headers...)
 	}
 	mediaType := slices.Sorted(maps.Keys(op.RequestBody.Value.Content))[0]
 	examples := op.RequestBody.Value.Content[mediaType].Examples
@@ -41,7 +41,7 @@ func (a *api) call(op operation, ids map[string]string) answer {
 		require.NoError(a.t, err)
 		body = string(written)
 	}
-	return a.do(op.method, path, body, "Content-Type: "+mediaType)
+	return a.do(op.method, path, body, append(headers, "Content-Type: "+mediaType)...)
 }
 
 // everything is all that a key can list, and the statistics: what must stay as

@@ -84,6 +84,9 @@ func (c *checkedTransport) ofDocument(res *http.Response, body []byte) error {
 		c.succeeded[route.Operation.OperationID] = true
 		c.mu.Unlock()
 	}
+	if res.StatusCode < 500 && res.StatusCode != http.StatusUnauthorized && res.Header.Get("X-RateLimit-Remaining") == "" {
+		return errors.New("an answer to a key does not say how often it may call")
+	}
 	return openapi3filter.ValidateResponse(request.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, PathParams: params, Route: route},
 		Status:                 res.StatusCode, Header: res.Header, Body: io.NopCloser(bytes.NewReader(body)),
@@ -117,25 +120,43 @@ func ofEnvelope(res *http.Response, body []byte) error {
 	if res.StatusCode == http.StatusNoContent {
 		return nil
 	}
+	if err := ofMeta(res, body, id); err != nil {
+		return err
+	}
+	for _, found := range timeField.FindAllSubmatch(body, -1) {
+		if !wholeInUTC.Match(found[1]) {
+			return fmt.Errorf("%s is not a time in UTC of whole seconds", found[0])
+		}
+	}
+	return nil
+}
+
+// ofMeta holds the request's name and the status in a body to those of the answer;
+// one that is given again has the name of its first request.
+func ofMeta(res *http.Response, body []byte, id string) error {
 	var answer struct {
-		Error *struct{ Status int }
-		Meta  struct {
+		Error     *struct{ Status int }
+		Status    int    // of a problem
+		RequestID string `json:"request_id"` // likewise
+		Meta      struct {
 			RequestID string `json:"request_id"`
 		}
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return err
 	}
-	if answer.Meta.RequestID != id {
-		return fmt.Errorf("meta names the request %q, the header %q", answer.Meta.RequestID, id)
+	named, status := answer.Meta.RequestID, 0
+	switch {
+	case strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json"):
+		named, status = answer.RequestID, answer.Status
+	case answer.Error != nil:
+		status = answer.Error.Status
 	}
-	if e := answer.Error; (e != nil) != (res.StatusCode >= 400) || e != nil && e.Status != res.StatusCode {
+	if named != id && res.Header.Get("Idempotent-Replayed") != "true" {
+		return fmt.Errorf("the body names the request %q, the header %q", named, id)
+	}
+	if (status != 0) != (res.StatusCode >= 400) || status != 0 && status != res.StatusCode {
 		return errors.New("the status and the error do not agree")
-	}
-	for _, found := range timeField.FindAllSubmatch(body, -1) {
-		if !wholeInUTC.Match(found[1]) {
-			return fmt.Errorf("%s is not a time in UTC of whole seconds", found[0])
-		}
 	}
 	return nil
 }
