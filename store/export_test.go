@@ -1,6 +1,11 @@
 package store
 
-import "context"
+import (
+	"context"
+	"strings"
+
+	"gorm.io/gorm"
+)
 
 // Exec changes the database behind the store's back: tests make rows old with it
 // instead of waiting.
@@ -11,4 +16,28 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 // Count runs a query that gives one number.
 func (s *Store) Count(ctx context.Context, query string, args ...any) (n int, err error) {
 	return n, s.db.WithContext(ctx).Raw(query, args...).Scan(&n).Error
+}
+
+// Plans makes PostgreSQL explain every read of the table from now on, in the
+// transaction that reads, and keeps what it says.
+func (s *Store) Plans(table string) (plans *[]string, err error) {
+	plans = new([]string)
+	return plans, s.ro.Callback().Query().After("gorm:query").Register("explain", func(db *gorm.DB) {
+		if db.Error != nil || db.Statement.Table != table {
+			return
+		}
+		rows, err := db.Statement.ConnPool.QueryContext(db.Statement.Context, "EXPLAIN "+db.Statement.SQL.String(), db.Statement.Vars...)
+		if db.AddError(err) != nil {
+			return
+		}
+		defer func() { _ = db.AddError(rows.Close()) }()
+		var plan strings.Builder
+		for rows.Next() {
+			var line string
+			_ = db.AddError(rows.Scan(&line))
+			plan.WriteString(line + "\n")
+		}
+		_ = db.AddError(rows.Err())
+		*plans = append(*plans, plan.String())
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/campaigns-api/campaigns/store"
+	"github.com/campaigns-api/campaigns/store/storetest"
 )
 
 func TestMessageIDsSayWhatTheyAreMadeOfAndAreDistinct(t *testing.T) {
@@ -72,4 +73,44 @@ func TestMessagesAreListedInContactOrder(t *testing.T) {
 		_, _, _, err = s.Messages(t.Context(), b.sc, other.PublicID, 0, store.Page{Cursor: next})
 		require.Equal(t, store.CodeInvalidCursor, failure(t, err).Code, "another campaign's cursor")
 	})
+}
+
+func TestPageOfABigCampaignIsReadAlongTheIndexWhateverPostgreSQLKnows(t *testing.T) {
+	s := open(t, storetest.PostgresURL(t))
+	_, err := s.Migrate(t.Context())
+	require.NoError(t, err)
+	b := newShop(t, s, 1)
+	big := func() store.Campaign {
+		c := b.sending() // which makes the partition
+		require.NoError(t, s.Exec(t.Context(), `INSERT INTO messages (campaign_id, contact_id, status, variant, attempts, recorded_at)
+ SELECT ?, 1000 + i, CASE WHEN i % 50 = 0 THEN 3 ELSE 1 END, 0, 1, now() FROM generate_series(1, 100000) i`, c.ID))
+		return c
+	}
+	plans, err := s.Plans("messages")
+	require.NoError(t, err)
+	walks := func(c store.Campaign) {
+		for _, status := range []store.MessageStatus{0, store.MessageFailed} {
+			p := store.Page{Limit: 100}
+			for range 2 {
+				_, ms, next, err := s.Messages(t.Context(), b.sc, c.PublicID, status, p)
+				require.NoError(t, err)
+				require.Len(t, ms, 100)
+				p.Cursor = next
+			}
+		}
+		require.Len(t, *plans, 4)
+		for _, plan := range *plans {
+			require.NotContains(t, plan, "Sort")
+			require.NotContains(t, plan, "Seq Scan")
+		}
+		*plans = nil
+	}
+	// With autovacuum, which nobody can time, out of the way.
+	b.sending()
+	require.NoError(t, s.Exec(t.Context(), "ALTER TABLE messages_0 SET (autovacuum_enabled = off)"))
+	walks(big())
+	require.NoError(t, s.Exec(t.Context(), "ANALYZE messages_0"))
+	walks(big()) // of which the statistics know nothing
+	require.NoError(t, s.Exec(t.Context(), "ANALYZE messages_0"))
+	walks(big())
 }
