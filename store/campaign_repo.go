@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -67,14 +68,16 @@ func (s *Store) Campaigns(ctx context.Context, sc Scope, f CampaignFilter, p Pag
 
 // UpdateCampaign loads, changes, checks and saves a campaign under one lock,
 // with all that its new status asks for. change gets the campaign with its
-// blockers; what it returns undoes everything.
+// blockers; what it returns undoes everything. One that changes nothing keeps
+// the version and tells nobody.
 func (s *Store) UpdateCampaign(ctx context.Context, sc Scope, id string, change func(*Campaign) error) (c Campaign, err error) {
-	return s.updateCampaign(ctx, func(q *gorm.DB) *gorm.DB {
+	c, _, err = s.updateCampaign(ctx, func(q *gorm.DB) *gorm.DB {
 		return q.Where(sc.in()).Where("public_id = ?", id)
 	}, id, change)
+	return c, err
 }
 
-func (s *Store) updateCampaign(ctx context.Context, which func(*gorm.DB) *gorm.DB, id string, change func(*Campaign) error) (c Campaign, err error) {
+func (s *Store) updateCampaign(ctx context.Context, which func(*gorm.DB) *gorm.DB, id string, change func(*Campaign) error) (c Campaign, changed bool, err error) {
 	err = s.write(ctx, func(tx *gorm.DB) error {
 		if err := which(s.locked(tx)).Take(&c).Error; err != nil {
 			return missing(err, "campaign", id)
@@ -82,37 +85,59 @@ func (s *Store) updateCampaign(ctx context.Context, which func(*gorm.DB) *gorm.D
 		if err := s.loadBlockers(tx, &c); err != nil {
 			return err
 		}
-		was, blocked := c.Status, c.Blockers
+		before, was, blocked := c.configuration(), c.Status, c.Blockers
+		c.ScheduleCheck = true // what writes to a campaign asks the scheduler to look
 		if err := change(&c); err != nil {
 			return err
 		}
-		c.ScheduleCheck = c.ScheduledAhead && c.Status == Draft
-		return s.saveCampaign(tx, &c, was, blocked)
+		if err := s.checkChange(tx, &c, was, blocked); err != nil {
+			return err
+		}
+		c.ScheduleCheck = c.ScheduleCheck && c.ScheduledAhead && c.Status == Draft
+		if changed = c.configuration() != before; !changed {
+			return tx.Model(&c).Select("schedule_check").UpdateColumns(&c).Error
+		}
+		return s.saveCampaign(tx, &c)
 	})
-	if err == nil {
+	if err == nil && changed {
 		s.announce(c.ID)
 	}
-	return c, err
+	return c, changed, err
 }
 
-// saveCampaign checks and keeps a campaign that was in another status and had
-// other blockers, and freezes its content when it begins to send. What has begun
-// is not checked again: nothing must stand in the way of a cancellation.
-func (s *Store) saveCampaign(tx *gorm.DB, c *Campaign, was Status, blocked []Blocker) error {
+// configuration is all of a campaign that counts as a change, comparable.
+func (c *Campaign) configuration() string {
+	k := *c
+	k.Search, k.Version, k.UpdatedAt, k.ScheduleCheck, k.Blockers = "", 0, time.Time{}, false, nil
+	b, err := json.Marshal(&k)
+	if err != nil {
+		panic(fmt.Sprintf("a campaign holds what JSON cannot say: %v", err))
+	}
+	return string(b)
+}
+
+// checkChange checks a campaign that was in another status and had other
+// blockers. What has begun is not checked again: nothing must stand in the way
+// of a cancellation.
+func (s *Store) checkChange(tx *gorm.DB, c *Campaign, was Status, blocked []Blocker) error {
 	if was == Draft || was == Scheduled {
 		if err := faulty(c.check()...); err != nil {
 			return err
 		}
 	}
-	c.Search, c.Version, c.UpdatedAt = fold(c.Name), c.Version+1, now()
 	if err := s.loadBlockers(tx, c); err != nil {
 		return err
 	}
 	if was == Scheduled && c.Status == Scheduled {
-		if err := c.refuse("schedule", func(b Blocker) bool { return !slices.ContainsFunc(blocked, b.same) }); err != nil {
-			return err
-		}
+		return c.refuse("schedule", func(b Blocker) bool { return !slices.ContainsFunc(blocked, b.same) })
 	}
+	return nil
+}
+
+// saveCampaign keeps a changed campaign and freezes its content when it begins
+// to send.
+func (s *Store) saveCampaign(tx *gorm.DB, c *Campaign) error {
+	c.Search, c.Version, c.UpdatedAt = fold(c.Name), c.Version+1, now()
 	if c.Status == Sending && c.Audience == nil {
 		if err := s.freezeContent(tx, c); err != nil {
 			return err
@@ -169,46 +194,24 @@ func (s *Store) RunSchedule(ctx context.Context) (changed int, err error) {
 			return changed, fmt.Errorf("look for campaigns to schedule: %w", err)
 		}
 		for _, id := range ids {
-			c, err := s.updateCampaign(ctx, func(q *gorm.DB) *gorm.DB { return q.Where("id = ?", id) }, fmt.Sprint(id), p.change)
-			switch {
-			case err == nil:
-				changed++
-			case errors.Is(err, errBlocked):
-				failed = errors.Join(failed, s.checked(ctx, &c))
-			case !errors.Is(err, errUnchanged):
+			_, done, err := s.updateCampaign(ctx, func(q *gorm.DB) *gorm.DB { return q.Where("id = ?", id) }, fmt.Sprint(id), p.change)
+			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("campaign %d: %w", id, err))
+			}
+			if done {
+				changed++
 			}
 		}
 	}
 	return changed, failed
 }
 
-// What aborts the update of a campaign that the scheduler looked at.
-var (
-	errUnchanged = errors.New("nothing to change")
-	errBlocked   = errors.New("blocked")
-)
-
 // arm schedules a draft whose time is to come and that nothing blocks; else it
 // waits for the next write.
 func arm(c *Campaign) error {
-	if c.Status != Draft || !c.ScheduleCheck {
-		return errUnchanged
-	}
-	if c.ready("schedule") != nil {
-		return errBlocked
-	}
-	c.Status = Scheduled
-	return nil
-}
-
-// checked remembers that the scheduler looked at a draft and found it blocked,
-// unless it was written to since. A client sees no change.
-func (s *Store) checked(ctx context.Context, c *Campaign) error {
-	err := s.db.WithContext(ctx).Model(&Campaign{}).Where("id = ? AND version = ?", c.ID, c.Version).
-		UpdateColumn("schedule_check", false).Error
-	if err != nil {
-		return fmt.Errorf("note a blocked draft: %w", err)
+	c.ScheduleCheck = false
+	if c.Status == Draft && c.ScheduledAhead && c.ready("schedule") == nil {
+		c.Status = Scheduled
 	}
 	return nil
 }
@@ -216,7 +219,7 @@ func (s *Store) checked(ctx context.Context, c *Campaign) error {
 // fire starts a campaign that is due.
 func fire(c *Campaign) error {
 	if c.Status != Scheduled || c.ScheduledAt.After(now()) {
-		return errUnchanged
+		return nil
 	}
 	if now().Sub(*c.ScheduledAt) > ScheduleGrace || c.Send() != nil {
 		c.miss()

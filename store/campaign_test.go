@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -399,5 +400,48 @@ func TestOnlyOneOfManySendsWins(t *testing.T) {
 			return err
 		})
 		require.Len(t, won, 1)
+	})
+}
+
+func TestChangeThatChangesNothingKeepsTheVersionAndTellsNobody(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		b := newShop(t, s, 1)
+		for _, c := range []store.Campaign{
+			b.read(b.draft(func(c *store.Campaign) {
+				c.Metadata = map[string]string{"team": "growth"}
+				c.ABTest = &store.ABTest{Variants: []store.Variant{{Name: "A", Body: ptr("a"), Percentage: 50}, {Name: "B", Body: ptr("b"), Percentage: 50}}}
+			})),
+			b.inStatus(store.Scheduled),
+		} {
+			changes, stop := s.Changes()
+			for name, change := range map[string]func(*store.Campaign) error{
+				"nothing": func(*store.Campaign) error { return nil },
+				"the same again": func(c *store.Campaign) error {
+					c.Name, c.Body, c.Metadata = "  "+c.Name+" ", ptr(*c.Body), maps.Clone(c.Metadata)
+					c.SetSchedule(c.ScheduledAt)
+					return nil
+				},
+				"schedule": func(c *store.Campaign) error {
+					if c.Status == store.Draft {
+						return nil
+					}
+					return c.Schedule()
+				},
+			} {
+				require.Equal(t, c, b.do(c, change), name)
+				require.Equal(t, c, b.read(c), name)
+			}
+			stop()
+			require.Empty(t, changes)
+		}
+	})
+}
+
+func TestChangeInPlaceIsSeen(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		b := newShop(t, s, 0)
+		c := b.draft(func(c *store.Campaign) { c.Metadata = map[string]string{"team": "growth"} })
+		b.set(c, func(c *store.Campaign) { c.Metadata["team"] = "sales" })
+		require.Equal(t, "sales", b.read(c).Metadata["team"])
 	})
 }

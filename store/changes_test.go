@@ -32,7 +32,7 @@ func listening(t *testing.T, s *store.Store) (broken <-chan error) {
 func requireTold(t *testing.T, s *store.Store, sc store.Scope, c store.Campaign, changes <-chan int64) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		_, err := s.UpdateCampaign(t.Context(), sc, c.PublicID, func(*store.Campaign) error { return nil })
+		_, err := s.UpdateCampaign(t.Context(), sc, c.PublicID, rename)
 		require.NoError(t, err)
 		select {
 		case id := <-changes:
@@ -41,6 +41,12 @@ func requireTold(t *testing.T, s *store.Store, sc store.Scope, c store.Campaign,
 			return false
 		}
 	}, 30*time.Second, 20*time.Millisecond)
+}
+
+// rename gives a campaign another name than it has.
+func rename(c *store.Campaign) error {
+	c.Name = map[string]string{"Spring": "Summer", "Summer": "Spring"}[c.Name]
+	return nil
 }
 
 func newCampaign(t *testing.T, s *store.Store, sc store.Scope) store.Campaign {
@@ -78,7 +84,7 @@ func TestListenerThatDoesNotReadHoldsNobodyUp(t *testing.T) {
 		_, stopDeaf := s.Changes()
 		defer stopDeaf()
 		for range 100 {
-			_, err := s.UpdateCampaign(t.Context(), sc, c.PublicID, func(*store.Campaign) error { return nil })
+			_, err := s.UpdateCampaign(t.Context(), sc, c.PublicID, rename)
 			require.NoError(t, err)
 		}
 		changes, stop := s.Changes()

@@ -75,6 +75,21 @@ func TestSchedulerThatMerelyLookedChangesNothing(t *testing.T) {
 	})
 }
 
+func TestWriteThatChangesNothingHasABlockedDraftLookedAtAgain(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		b := newShop(t, s, 1)
+		empty := newList(t, s, b.sc, "empty")
+		c := b.draft(at(time.Now().Add(time.Hour)), func(c *store.Campaign) { c.ListID = &empty })
+		require.Zero(t, b.runSchedule())
+		_, _, err := s.AddMembers(t.Context(), b.sc, empty, []string{b.contact("0").PublicID})
+		require.NoError(t, err)
+		require.Zero(t, b.runSchedule(), "nobody wrote to the campaign")
+		require.Equal(t, 1, b.set(c, func(*store.Campaign) {}).Version)
+		require.Equal(t, 1, b.runSchedule())
+		require.Equal(t, store.Scheduled, b.read(c).Status)
+	})
+}
+
 func TestDueCampaignIsSentUpToAnHourLate(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		b := newShop(t, s, 1)
