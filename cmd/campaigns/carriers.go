@@ -175,6 +175,9 @@ func (cs *carriers) http(at string, c *carrierConfig, publicURL string, fs *faul
 		if !isWebhookSecret(s.ReceiptSecret) {
 			fs.add(at+".receipt_secret", "must be whsec_ and base64 of 24 to 64 bytes")
 		}
+		if strings.HasSuffix(publicURL, ":0") {
+			fs.add(at+".receipt_secret", "needs public_url: with the port left open, the carrier cannot be told where receipts go")
+		}
 		cs.receiptSecrets[c.Name] = s.ReceiptSecret
 		callback = publicURL + "/carriers/" + c.Name + "/receipts"
 	}

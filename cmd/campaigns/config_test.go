@@ -173,6 +173,14 @@ func TestEveryFaultOfEveryCarrierIsReported(t *testing.T) {
 	}
 }
 
+func TestReceiptsNeedAnAddressThatIsKnownBeforehand(t *testing.T) {
+	t.Setenv("TEST_PASSWORD", "s3cret")
+	cfg, fs := configured(t, "listen: 127.0.0.1:0\n"+twoCarriers)
+	require.NoError(t, fs.err())
+	_, fs = makeCarriers(cfg.Carriers, cfg.publicURL(cfg.Listen))
+	require.ErrorContains(t, fs.err(), "carriers[1].receipt_secret: needs public_url")
+}
+
 func TestExampleFileIsAValidConfiguration(t *testing.T) {
 	secret := "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 	for name, value := range map[string]string{
