@@ -98,8 +98,17 @@ type Content struct {
 func (Content) TableName() string { return "campaign_contents" }
 
 // freezeContent copies content and audience: from here on edits of templates,
-// segments and lists' rules change nothing. Send has seen that they exist.
+// segments and lists' rules change nothing. Send has seen that they exist; what
+// was deleted since refuses it all the same.
 func (s *Store) freezeContent(tx *gorm.DB, c *Campaign) error {
+	err := s.copyContent(tx, c)
+	if b := asBlocker(err); b != nil {
+		return unready("send", Fault{Code: b.Code, Message: b.Message})
+	}
+	return err
+}
+
+func (s *Store) copyContent(tx *gorm.DB, c *Campaign) error {
 	a, err := s.audienceOf(tx, c)
 	if err != nil {
 		return err

@@ -229,6 +229,10 @@ func (c *Campaign) refuse(verb string, counts func(Blocker) bool) error {
 	if len(fs) == 0 {
 		return nil
 	}
+	return unready(verb, fs...)
+}
+
+func unready(verb string, fs ...Fault) error {
 	return &Error{Code: CodeNotReady, Message: fmt.Sprintf("The campaign is not ready to %s.", verb), Faults: fs}
 }
 

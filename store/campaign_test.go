@@ -445,3 +445,24 @@ func TestChangeInPlaceIsSeen(t *testing.T) {
 		require.Equal(t, "sales", b.read(c).Metadata["team"])
 	})
 }
+
+func TestSendIsRefusedWhenWhatItNeedsIsDeletedMeanwhile(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		b := newShop(t, s, 1)
+		for code, gone := range map[string]func(*store.Campaign){
+			"LIST_NOT_FOUND":     func(c *store.Campaign) { c.ListID = ptr("lst_gone") },
+			"SEGMENT_NOT_FOUND":  func(c *store.Campaign) { c.ListID, c.SegmentID = nil, ptr("seg_gone") },
+			"TEMPLATE_NOT_FOUND": func(c *store.Campaign) { c.Body, c.TemplateID = nil, ptr("tpl_gone") },
+		} {
+			c := b.draft()
+			_, err := s.UpdateCampaign(t.Context(), b.sc, c.PublicID, func(c *store.Campaign) error {
+				defer gone(c) // after Send has looked
+				return c.Send()
+			})
+			refused := failure(t, err)
+			require.Equal(t, store.CodeNotReady, refused.Code)
+			require.Equal(t, code, refused.Faults[0].Code)
+			require.Equal(t, store.Draft, b.read(c).Status)
+		}
+	})
+}
