@@ -309,8 +309,8 @@ type ClientInterface interface {
 
 	// OptOutContactWithBody Opt a contact out
 	//
-	// The contact is not written to on these channels any more, from now on, by no campaign. Channels
-	// it has opted out of already stay so.
+	// The contact is not written to on these channels any more, by no campaign: one that is being sent
+	// heeds it within ten seconds. Channels it has opted out of already stay so.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -319,8 +319,8 @@ type ClientInterface interface {
 
 	// OptOutContact Opt a contact out
 	//
-	// The contact is not written to on these channels any more, from now on, by no campaign. Channels
-	// it has opted out of already stay so.
+	// The contact is not written to on these channels any more, by no campaign: one that is being sent
+	// heeds it within ten seconds. Channels it has opted out of already stay so.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1057,8 +1057,8 @@ func (c *Client) OptInContact(ctx context.Context, id ContactPath, body OptInCon
 
 // OptOutContactWithBody Opt a contact out
 //
-// The contact is not written to on these channels any more, from now on, by no campaign. Channels
-// it has opted out of already stay so.
+// The contact is not written to on these channels any more, by no campaign: one that is being sent
+// heeds it within ten seconds. Channels it has opted out of already stay so.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1077,8 +1077,8 @@ func (c *Client) OptOutContactWithBody(ctx context.Context, id ContactPath, cont
 
 // OptOutContact Opt a contact out
 //
-// The contact is not written to on these channels any more, from now on, by no campaign. Channels
-// it has opted out of already stay so.
+// The contact is not written to on these channels any more, by no campaign: one that is being sent
+// heeds it within ten seconds. Channels it has opted out of already stay so.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4114,8 +4114,8 @@ type ClientWithResponsesInterface interface {
 
 	// OptOutContactWithBodyWithResponse Opt a contact out
 	//
-	// The contact is not written to on these channels any more, from now on, by no campaign. Channels
-	// it has opted out of already stay so.
+	// The contact is not written to on these channels any more, by no campaign: one that is being sent
+	// heeds it within ten seconds. Channels it has opted out of already stay so.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4124,8 +4124,8 @@ type ClientWithResponsesInterface interface {
 
 	// OptOutContactWithResponse Opt a contact out
 	//
-	// The contact is not written to on these channels any more, from now on, by no campaign. Channels
-	// it has opted out of already stay so.
+	// The contact is not written to on these channels any more, by no campaign: one that is being sent
+	// heeds it within ten seconds. Channels it has opted out of already stay so.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6270,8 +6270,8 @@ func (c *ClientWithResponses) OptInContactWithResponse(ctx context.Context, id C
 
 // OptOutContactWithBodyWithResponse Opt a contact out
 //
-// The contact is not written to on these channels any more, from now on, by no campaign. Channels
-// it has opted out of already stay so.
+// The contact is not written to on these channels any more, by no campaign: one that is being sent
+// heeds it within ten seconds. Channels it has opted out of already stay so.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6286,8 +6286,8 @@ func (c *ClientWithResponses) OptOutContactWithBodyWithResponse(ctx context.Cont
 
 // OptOutContactWithResponse Opt a contact out
 //
-// The contact is not written to on these channels any more, from now on, by no campaign. Channels
-// it has opted out of already stay so.
+// The contact is not written to on these channels any more, by no campaign: one that is being sent
+// heeds it within ten seconds. Channels it has opted out of already stay so.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
