@@ -71,6 +71,9 @@ func parseReceipts(body []byte) ([]store.Receipt, error) {
 		return nil, &store.Error{Code: store.CodeValidation, Message: "The body is not a delivery of receipts in JSON."}
 	}
 	var faults []store.Fault
+	if len(delivery.Receipts) == 0 {
+		faults = append(faults, store.Fault{Code: store.CodeMissingField, Field: "/receipts", Message: "is required, and at least one of them"})
+	}
 	rs := make([]store.Receipt, len(delivery.Receipts))
 	for i, r := range delivery.Receipts {
 		campaign, contact, round, ok := store.ParseMessageID(r.MessageID)

@@ -183,6 +183,7 @@ func (g *gateway) requireRefusal(known gatewayReceipt) {
 	require.Equal(g.t, http.StatusUnauthorized, g.report(toGateway, known), "the wrong secret")
 	require.Equal(g.t, http.StatusUnprocessableEntity, g.report(fromGateway, known, gatewayReceipt{MessageID: "msg_nonsense", Status: "delivered"}))
 	require.Equal(g.t, http.StatusUnprocessableEntity, g.report(fromGateway, known, gatewayReceipt{MessageID: known.MessageID, Status: "lost"}))
+	require.Equal(g.t, http.StatusUnprocessableEntity, g.report(fromGateway), "a delivery of nothing, such as one in another shape")
 	answer, err := http.Post(g.api+"/carriers/nobody/receipts", "application/json", strings.NewReader("{}"))
 	require.NoError(g.t, err)
 	require.NoError(g.t, answer.Body.Close())
