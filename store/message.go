@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ var messageEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").Wit
 // MessageID derives a message's id: the same message has the same id in every
 // process and after every crash. It is the carrier's idempotency key, the
 // Message-ID of a mail, and what a receipt comes back with. Campaign and round
-// are bounded by 48 and 16 bits.
+// are bounded by 48 and 15 bits.
 func MessageID(campaign, contact int64, round int) string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[0:], uint64(campaign)<<16)
@@ -61,8 +62,9 @@ func ParseMessageID(id string) (campaign, contact int64, round int, ok bool) {
 	campaign = int64(binary.BigEndian.Uint64(b[0:]) >> 16)
 	contact = int64(binary.BigEndian.Uint64(b[6:]))
 	round = int(binary.BigEndian.Uint16(b[14:]))
-	// The decoder takes more than was ever encoded: line breaks, stray last bits.
-	return campaign, contact, round, MessageID(campaign, contact, round) == id
+	// The decoder takes more than was ever encoded: line breaks, stray last bits,
+	// a round that no column holds.
+	return campaign, contact, round, MessageID(campaign, contact, round) == id && round <= math.MaxInt16
 }
 
 // Messages lists a campaign's messages in contact order; status 0 means all.
