@@ -2168,40 +2168,7 @@ type Rule struct {
 	// Examples: country
 	Field *RuleField `json:"field,omitempty"`
 
-	// Not Which contacts belong to a segment. A rule has exactly one of these forms, else 422:
-	//
-	// | form | matches a contact when |
-	// |---|---|
-	// | `{"all": [RULE, …]}` | every one of 1 to 50 rules matches |
-	// | `{"any": [RULE, …]}` | at least one of 1 to 50 rules matches |
-	// | `{"not": RULE}` | the rule does not match |
-	// | `{"field": FIELD, "operator": OP, "value": V}` | its field compares so |
-	// | `{"attribute": KEY, "operator": OP, "value": V}` | its attribute compares so |
-	// | `{"tag": TAG, "operator": "has"}` or `"has_not"` | it has the tag, or has it not |
-	//
-	// Rules nest at most 8 deep and have at most 200 parts in all.
-	//
-	// | looks at | operators | value |
-	// |---|---|---|
-	// | `external_id`, `phone`, `email`, `first_name`, `last_name` | `equals`, `not_equals`, `contains`, `starts_with`, `ends_with` | `value`: string |
-	// | | `in`, `not_in` | `values`: strings |
-	// | | `exists`, `not_exists` | none |
-	// | `country` | `equals`, `not_equals` | `value`: country code |
-	// | | `in`, `not_in` | `values`: country codes |
-	// | | `exists`, `not_exists` | none |
-	// | `created_at`, `updated_at` | `before`, `after` | `value`: time with offset |
-	// | `opted_out` | `has`, `has_not` | `value`: channel |
-	// | an attribute, string | `equals`, `not_equals`, `contains`, `starts_with`, `ends_with` | `value`: string |
-	// | | `in`, `not_in` | `values`: strings |
-	// | an attribute, number | `equals`, `not_equals`, `less_than`, `at_most`, `greater_than`, `at_least` | `value`: number |
-	// | | `in`, `not_in` | `values`: numbers |
-	// | an attribute, boolean | `equals`, `not_equals` | `value`: boolean |
-	// | an attribute, any | `exists`, `not_exists` | none |
-	//
-	// Text compares without regard to case, in any script. A field or attribute that a contact
-	// does not have, or an attribute of another type than the value, makes every comparison
-	// false, also `not_equals` and `not_in`; `not` of that comparison is true.
-	//
+	// Not A rule that must not match.
 	//
 	// Examples: {"all":[{"field":"country","operator":"in","values":["PT","ES"]},{"operator":"has","tag":"vip"},{"not":{"attribute":"plan","operator":"equals","value":"trial"}}]}, {"attribute":"age","operator":"at_least","value":18}
 	Not *Rule `json:"not,omitempty"`
