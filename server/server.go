@@ -10,7 +10,9 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -82,7 +84,7 @@ func New(o Options) (http.Handler, error) {
 	if len(o.AllowedOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(crossOrigin(o.AllowedOrigins)))
 	}
-	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}))
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), noDetour(doc))
 	apiserver.RegisterHandlersWithOptions(e, apiserver.NewStrictHandler(s, nil), apiserver.RegisterHandlersOptions{
 		OperationMiddlewares: s.middlewares(doc, checks),
 	})
@@ -155,6 +157,28 @@ func plain(path string) string {
 		path = strings.TrimSuffix(path, "/")
 	}
 	return path
+}
+
+// noDetour answers 405 where the router, finding a path without the method asked
+// for, goes on to one whose parameter fits as well: PUT /v1/campaigns/stats is no
+// update of a campaign "stats".
+func noDetour(doc *openapi3.T) echo.MiddlewareFunc {
+	methods := map[string]string{} // of the paths that have no parameters
+	for path, item := range doc.Paths.Map() {
+		if !strings.Contains(path, "{") {
+			methods[path] = strings.Join(slices.Sorted(maps.Keys(item.Operations())), ", ")
+		}
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			path := echo.GetPath(c.Request())
+			if allowed, exact := methods[path]; exact && c.Path() != path {
+				c.Response().Header().Set(echo.HeaderAllow, allowed)
+				return echo.ErrMethodNotAllowed
+			}
+			return next(c)
+		}
+	}
 }
 
 // logPanic records a panic; what it returns is written by fail as any other

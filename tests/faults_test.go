@@ -123,6 +123,7 @@ var badRequests = []badRequest{
 	{"GET /v1/campaigns/cmp_unknown", "", nil, 404, "NOT_FOUND", nil},
 	{"GET /v1/campaign", "", nil, 404, "NOT_FOUND", nil},
 	{"PATCH /v1/campaigns/{campaign}", `{}`, nil, 405, "METHOD_NOT_ALLOWED", nil},
+	{"PUT /v1/campaigns/stats", `{}`, nil, 405, "METHOD_NOT_ALLOWED", nil},
 	{
 		"POST /v1/imports", "email,shoe_size,email,attributes.Plan\n", csv, 422, "VALIDATION_ERROR",
 		[]string{"body /columns/shoe_size", "body /columns/email", "body /columns/attributes.Plan"},
