@@ -45,6 +45,9 @@ var statusOf = map[string]int{
 	codeRateLimit:             http.StatusTooManyRequests,
 }
 
+// maxFaults is the contract's limit for the errors of one answer.
+const maxFaults = 20
+
 // fail is the only code that writes an error answer.
 func (s *Server) fail(err error, c echo.Context) {
 	if c.Response().Committed {
@@ -166,7 +169,7 @@ func violationSentence(v *contract.Violation) string {
 func ofStore(err *store.Error) types.ErrorEnvelope {
 	e := plainError(statusOf[err.Code], err.Code, err.Message)
 	body := types.FaultLocation("body")
-	for _, f := range err.Faults {
+	for _, f := range err.Faults[:min(len(err.Faults), maxFaults)] {
 		out := types.Fault{Code: f.Code, Message: f.Message}
 		if err.Code != store.CodeNotReady {
 			field := f.Field

@@ -3,6 +3,7 @@ package tests
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -73,6 +74,10 @@ var badBodies = []badRequest{
 		"POST /v1/lists/{list}/contacts", `{"contact_ids":["con_unknown","{contact}","con_nobody"]}`, nil, 422, "VALIDATION_ERROR",
 		[]string{"body /contact_ids/0", "body /contact_ids/2"},
 	},
+	{
+		"POST /v1/lists/{list}/contacts", `{"contact_ids":[` + manyIDs(21) + `]}`, nil, 422, "VALIDATION_ERROR",
+		numbered("body /contact_ids/", 20), // the first twenty
+	},
 	{"POST /v1/segments", `{"name":"x","rule":{"field":"shoe_size","operator":"equals","value":44}}`, nil, 422, "VALIDATION_ERROR", []string{"body /rule/field"}},
 	{"POST /v1/segments", `{"name":"x","rule":{}}`, nil, 422, "VALIDATION_ERROR", []string{"body /rule"}},
 	{"POST /v1/segments", `{"name":"x","rule":{"tag":"a","operator":"has","all":[{"tag":"b","operator":"has"}]}}`, nil, 422, "VALIDATION_ERROR", []string{"body /rule"}},
@@ -137,6 +142,17 @@ var badRequests = []badRequest{
 }
 
 var csv = []string{"Content-Type: text/csv"}
+
+// manyIDs are n ids of contacts that do not exist, as JSON.
+func manyIDs(n int) string { return `"` + strings.Join(numbered("con_", n), `","`) + `"` }
+
+// numbered is the prefix with each of the first n numbers.
+func numbered(prefix string, n int) (all []string) {
+	for i := range n {
+		all = append(all, prefix+strconv.Itoa(i))
+	}
+	return all
+}
 
 func TestBadRequestsNameEveryFaultAndStoreNothing(t *testing.T) {
 	eachInProcess(t, func(t *testing.T, s *inProcess) {

@@ -444,8 +444,8 @@ type ClientInterface interface {
 
 	// AddListContactsWithBody Add contacts to a list
 	//
-	// Puts contacts into a list, all or none: when an id is unknown it is 422, every unknown id is
-	// named, and nothing is added. Contacts that are in the list already stay.
+	// Puts contacts into a list, all or none: when an id is unknown it is 422, the first 20 unknown
+	// ids are named, and nothing is added. Contacts that are in the list already stay.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -454,8 +454,8 @@ type ClientInterface interface {
 
 	// AddListContacts Add contacts to a list
 	//
-	// Puts contacts into a list, all or none: when an id is unknown it is 422, every unknown id is
-	// named, and nothing is added. Contacts that are in the list already stay.
+	// Puts contacts into a list, all or none: when an id is unknown it is 422, the first 20 unknown
+	// ids are named, and nothing is added. Contacts that are in the list already stay.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -478,8 +478,8 @@ type ClientInterface interface {
 
 	// CreateSegmentWithBody Create a segment
 	//
-	// Makes a segment. A rule that breaks the language described at `Rule` is 422, and every fault in
-	// it is named.
+	// Makes a segment. A rule that breaks the language described at `Rule` is 422, and its faults are
+	// named, at most 20.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -488,8 +488,8 @@ type ClientInterface interface {
 
 	// CreateSegment Create a segment
 	//
-	// Makes a segment. A rule that breaks the language described at `Rule` is 422, and every fault in
-	// it is named.
+	// Makes a segment. A rule that breaks the language described at `Rule` is 422, and its faults are
+	// named, at most 20.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1332,8 +1332,8 @@ func (c *Client) ListListContacts(ctx context.Context, id ListPath, params *List
 
 // AddListContactsWithBody Add contacts to a list
 //
-// Puts contacts into a list, all or none: when an id is unknown it is 422, every unknown id is
-// named, and nothing is added. Contacts that are in the list already stay.
+// Puts contacts into a list, all or none: when an id is unknown it is 422, the first 20 unknown
+// ids are named, and nothing is added. Contacts that are in the list already stay.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1352,8 +1352,8 @@ func (c *Client) AddListContactsWithBody(ctx context.Context, id ListPath, conte
 
 // AddListContacts Add contacts to a list
 //
-// Puts contacts into a list, all or none: when an id is unknown it is 422, every unknown id is
-// named, and nothing is added. Contacts that are in the list already stay.
+// Puts contacts into a list, all or none: when an id is unknown it is 422, the first 20 unknown
+// ids are named, and nothing is added. Contacts that are in the list already stay.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1406,8 +1406,8 @@ func (c *Client) ListSegments(ctx context.Context, params *ListSegmentsParams, r
 
 // CreateSegmentWithBody Create a segment
 //
-// Makes a segment. A rule that breaks the language described at `Rule` is 422, and every fault in
-// it is named.
+// Makes a segment. A rule that breaks the language described at `Rule` is 422, and its faults are
+// named, at most 20.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1426,8 +1426,8 @@ func (c *Client) CreateSegmentWithBody(ctx context.Context, contentType string, 
 
 // CreateSegment Create a segment
 //
-// Makes a segment. A rule that breaks the language described at `Rule` is 422, and every fault in
-// it is named.
+// Makes a segment. A rule that breaks the language described at `Rule` is 422, and its faults are
+// named, at most 20.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4263,8 +4263,8 @@ type ClientWithResponsesInterface interface {
 
 	// AddListContactsWithBodyWithResponse Add contacts to a list
 	//
-	// Puts contacts into a list, all or none: when an id is unknown it is 422, every unknown id is
-	// named, and nothing is added. Contacts that are in the list already stay.
+	// Puts contacts into a list, all or none: when an id is unknown it is 422, the first 20 unknown
+	// ids are named, and nothing is added. Contacts that are in the list already stay.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4273,8 +4273,8 @@ type ClientWithResponsesInterface interface {
 
 	// AddListContactsWithResponse Add contacts to a list
 	//
-	// Puts contacts into a list, all or none: when an id is unknown it is 422, every unknown id is
-	// named, and nothing is added. Contacts that are in the list already stay.
+	// Puts contacts into a list, all or none: when an id is unknown it is 422, the first 20 unknown
+	// ids are named, and nothing is added. Contacts that are in the list already stay.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4301,8 +4301,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateSegmentWithBodyWithResponse Create a segment
 	//
-	// Makes a segment. A rule that breaks the language described at `Rule` is 422, and every fault in
-	// it is named.
+	// Makes a segment. A rule that breaks the language described at `Rule` is 422, and its faults are
+	// named, at most 20.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4311,8 +4311,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateSegmentWithResponse Create a segment
 	//
-	// Makes a segment. A rule that breaks the language described at `Rule` is 422, and every fault in
-	// it is named.
+	// Makes a segment. A rule that breaks the language described at `Rule` is 422, and its faults are
+	// named, at most 20.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6503,8 +6503,8 @@ func (c *ClientWithResponses) ListListContactsWithResponse(ctx context.Context, 
 
 // AddListContactsWithBodyWithResponse Add contacts to a list
 //
-// Puts contacts into a list, all or none: when an id is unknown it is 422, every unknown id is
-// named, and nothing is added. Contacts that are in the list already stay.
+// Puts contacts into a list, all or none: when an id is unknown it is 422, the first 20 unknown
+// ids are named, and nothing is added. Contacts that are in the list already stay.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6519,8 +6519,8 @@ func (c *ClientWithResponses) AddListContactsWithBodyWithResponse(ctx context.Co
 
 // AddListContactsWithResponse Add contacts to a list
 //
-// Puts contacts into a list, all or none: when an id is unknown it is 422, every unknown id is
-// named, and nothing is added. Contacts that are in the list already stay.
+// Puts contacts into a list, all or none: when an id is unknown it is 422, the first 20 unknown
+// ids are named, and nothing is added. Contacts that are in the list already stay.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6565,8 +6565,8 @@ func (c *ClientWithResponses) ListSegmentsWithResponse(ctx context.Context, para
 
 // CreateSegmentWithBodyWithResponse Create a segment
 //
-// Makes a segment. A rule that breaks the language described at `Rule` is 422, and every fault in
-// it is named.
+// Makes a segment. A rule that breaks the language described at `Rule` is 422, and its faults are
+// named, at most 20.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6581,8 +6581,8 @@ func (c *ClientWithResponses) CreateSegmentWithBodyWithResponse(ctx context.Cont
 
 // CreateSegmentWithResponse Create a segment
 //
-// Makes a segment. A rule that breaks the language described at `Rule` is 422, and every fault in
-// it is named.
+// Makes a segment. A rule that breaks the language described at `Rule` is 422, and its faults are
+// named, at most 20.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
