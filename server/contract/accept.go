@@ -11,15 +11,25 @@ import (
 
 const problemJSON = "application/problem+json"
 
-// produces are the media types of an operation's answers, in lower case and
-// without parameters. An error may always come as application/problem+json.
+// produces are the media types, in lower case and without parameters, one of
+// which a request must take: those of the operation's success, or, where success
+// has no body, those of its errors. A request may also ask for no more than that
+// errors come as application/problem+json; success then comes as it does.
 func produces(src *openapi3.Operation) []string {
-	var list []string
-	for _, response := range src.Responses.Map() {
+	var success, failure []string
+	for status, response := range src.Responses.Map() {
+		list := &failure
+		if strings.HasPrefix(status, "2") {
+			list = &success
+		}
 		for name := range response.Value.Content {
 			name, _, _ = strings.Cut(strings.ToLower(name), ";")
-			list = append(list, strings.TrimSpace(name))
+			*list = append(*list, strings.TrimSpace(name))
 		}
+	}
+	list := success
+	if len(list) == 0 {
+		list = failure
 	}
 	if len(list) == 0 {
 		return nil

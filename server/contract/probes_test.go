@@ -414,6 +414,12 @@ func TestAcceptIsEnforced(t *testing.T) {
 		accept("two headers", asking("text/html", "application/json")),
 		accept("no answer has a body", probe{method: http.MethodDelete, url: campaign1, headers: []string{"Accept: text/html"}}),
 		accept("what the operation answers", get("/v1/status", "Accept: text/plain")),
+		accept("what success is", get(campaign1+"/report", "Accept: text/csv")),
+		accept("no more than problems", get(campaign1+"/report", "Accept: application/problem+json")),
+		accept("no more than problems, which the document does not declare", get("/v1/status", "Accept: application/problem+json")),
+		reject("what errors alone are", 406, "NOT_ACCEPTABLE", get(campaign1+"/report", "Accept: application/json"), "header Accept accept"),
+		accept("what errors are where success has no body", probe{method: http.MethodDelete, url: campaign1 + "/report", headers: []string{"Accept: application/json"}}),
+		reject("not even errors", 406, "NOT_ACCEPTABLE", probe{method: http.MethodDelete, url: campaign1 + "/report", headers: []string{"Accept: text/html"}}, "header Accept accept"),
 		reject("comes before other faults", 406, "NOT_ACCEPTABLE", get(campaigns+"?x=1", "Accept: text/html"), "header Accept accept"))
 	runProbes(t, cases)
 }
