@@ -83,8 +83,8 @@ func newServer(t testing.TB, handler echo.HandlerFunc) (e *echo.Echo, last *erro
 
 func ok(c echo.Context) error { return c.NoContent(http.StatusOK) }
 
-// probe is one request. Headers are written "Name: value"; one with an empty
-// value takes a default header away.
+// probe is one request. Headers are written "Name: value"; a name alone takes a
+// default header away.
 type probe struct {
 	name    string
 	method  string
@@ -109,12 +109,12 @@ func (p probe) request() *http.Request {
 	}
 	set := map[string]bool{}
 	for _, h := range p.headers {
-		name, value, _ := strings.Cut(h, ": ")
+		name, value, given := strings.Cut(h, ": ")
 		if !set[name] {
 			r.Header.Del(name)
 		}
 		set[name] = true
-		if value != "" {
+		if given {
 			r.Header.Add(name, value)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 type parameter struct {
 	in       string
 	name     string
+	header   string // of a header: its name in canonical form
 	required bool
 	list     *schema // of an array: its own schema; schema is that of the items
 	schema   *schema // of type string, integer, number or boolean
@@ -41,10 +42,7 @@ func (c *compiler) parameter(src *openapi3.Parameter) (*parameter, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parameter{in: src.In, name: src.Name, required: src.Required, schema: s}
-	if src.In == inHeader {
-		p.name = http.CanonicalHeaderKey(src.Name)
-	}
+	p := &parameter{in: src.In, name: src.Name, header: http.CanonicalHeaderKey(src.Name), required: src.Required, schema: s}
 	if s.types == kindArray && src.In == inQuery {
 		if src.Explode != nil && !*src.Explode || src.Schema.Value.MaxItems == nil || s.items == nil || s.composed() {
 			return nil, errors.New("an array with explode: false, or without items and maxItems, is not enforced")
@@ -111,7 +109,7 @@ func (op *operation) checkPath(c echo.Context, f *faults) {
 // business.
 func (op *operation) checkHeader(h http.Header, f *faults) {
 	for _, p := range op.header {
-		switch given := h[p.name]; {
+		switch given := h[p.header]; {
 		case len(given) > 1:
 			f.fault(inHeader, p.name, &ruleRepeated, nil)
 		case len(given) == 1:

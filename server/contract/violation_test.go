@@ -86,7 +86,7 @@ func TestProblemsSpeakTheSpecsWords(t *testing.T) {
 }
 
 func TestEveryFaultIsToldAtOnce(t *testing.T) {
-	v := violationOf(t, probe{url: campaigns + "?x=1&y=2", body: `{"name":"","channel":"fax"}`, headers: []string{"Idempotency-Key: a b"}})
+	v := violationOf(t, probe{url: campaigns + "?x=1&y=2", body: `{"name":"","channel":"fax"}`, headers: []string{"Idempotency-Key: a\tb"}})
 	require.Equal(t, http.StatusBadRequest, v.Status)
 	require.Equal(t, "VALIDATION_ERROR", v.Code)
 	require.Equal(t, []string{
