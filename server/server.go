@@ -166,7 +166,7 @@ func noDetour(doc *openapi3.T) echo.MiddlewareFunc {
 	methods := map[string]string{} // of the paths that have no parameters
 	for path, item := range doc.Paths.Map() {
 		if !strings.Contains(path, "{") {
-			methods[path] = strings.Join(slices.Sorted(maps.Keys(item.Operations())), ", ")
+			methods[path] = strings.Join(append([]string{http.MethodOptions}, slices.Sorted(maps.Keys(item.Operations()))...), ", ")
 		}
 	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

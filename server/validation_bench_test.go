@@ -203,5 +203,5 @@ func (fromMemory) ListCampaigns(context.Context, apiserver.ListCampaignsRequestO
 }
 
 func (fromMemory) GetCampaign(context.Context, apiserver.GetCampaignRequestObject) (apiserver.GetCampaignResponseObject, error) {
-	return apiserver.GetCampaign200JSONResponse{Data: benchCampaign, Meta: benchMeta}, nil
+	return apiserver.GetCampaign200JSONResponse{Body: types.CampaignEnvelope{Data: benchCampaign, Meta: benchMeta}}, nil
 }
