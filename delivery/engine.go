@@ -78,7 +78,7 @@ const (
 	pollEvery     = 500 * time.Millisecond // look for changed campaigns
 	scheduleEvery = 250 * time.Millisecond
 	receiptsEvery = 50 * time.Millisecond
-	forgetEvery   = time.Minute            // answers kept for repeated calls
+	forgetEvery   = time.Minute // answers kept for repeated calls
 	staleAfter    = time.Second // no hand-over this long after the status could last be read
 	errorPause    = time.Second // between tries of what fails
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 
@@ -122,10 +121,13 @@ func (s *Server) describe(ctx context.Context, err error, c echo.Context) types.
 		return plainError(http.StatusNotFound, store.CodeNotFound, "There is no such path.")
 	case errors.As(err, &routing) && routing.Code == http.StatusMethodNotAllowed:
 		return plainError(http.StatusMethodNotAllowed, codeMethodNotAllowed, "The path does not take "+c.Request().Method+".")
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, errBrokenOff):
 		return plainError(http.StatusBadRequest, store.CodeValidation, "The body broke off; nothing of it was kept.")
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return plainError(http.StatusServiceUnavailable, codeUnavailable, "The request ended before its answer.")
+	case store.Away(err):
+		s.Log.ErrorContext(ctx, "the database is away", "request_id", callOf(ctx).requestID, "route", c.Path(), "error", err)
+		return plainError(http.StatusServiceUnavailable, codeUnavailable, "The service is not available at the moment.")
 	}
 	s.Log.ErrorContext(ctx, "request failed", "request_id", callOf(ctx).requestID, "route", c.Path(), "error", err)
 	return plainError(http.StatusInternalServerError, codeInternal, "Something went wrong on our side. Try again; if it stays, tell us the request id.")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	apiserver "github.com/campaigns-api/campaigns/gen/server"
 	"github.com/campaigns-api/campaigns/gen/types"
+	"github.com/campaigns-api/campaigns/server/contract"
 	"github.com/campaigns-api/campaigns/store"
 )
 
@@ -21,7 +23,7 @@ func (s *Server) CreateImport(ctx context.Context, req apiserver.CreateImportReq
 	if strings.HasPrefix(req.ContentType, "text/csv") { // the validator has put it in lower case
 		o.Format = store.CSV
 	}
-	body := req.Body
+	var body io.Reader = upload{req.Body}
 	if d := req.Params.ContentDigest; d != nil {
 		body = &digested{r: body, sum: sha256.New(), want: *d}
 	}
@@ -32,7 +34,7 @@ func (s *Server) CreateImport(ctx context.Context, req apiserver.CreateImportReq
 	out := apiserver.CreateImport202JSONResponse{Body: types.ImportEnvelope{Data: contactImport(&im), Meta: meta(ctx)}}
 	if repeated {
 		out.Headers.IdempotentReplayed = &repeated
-		if _, err := io.Copy(io.Discard, req.Body); err != nil { // a client that is still sending would not see the answer
+		if _, err := io.Copy(io.Discard, upload{req.Body}); err != nil { // a client that is still sending would not see the answer
 			return nil, fmt.Errorf("read a file sent again: %w", err)
 		}
 	}
@@ -47,6 +49,22 @@ func importRequest(req apiserver.CreateImportRequestObject) *store.Request {
 	}
 	said := strings.Join([]string{req.ContentType, value(req.Params.ListID), value(req.Params.ContentDigest)}, "\x00")
 	return &store.Request{Method: http.MethodPost, Path: "/v1/imports", Key: *req.Params.IdempotencyKey, Fingerprint: sha256.Sum256([]byte(said))}
+}
+
+// errBrokenOff is a body that the caller began and did not end.
+var errBrokenOff = errors.New("the body broke off")
+
+// upload is a file as it comes in. It tells the caller's failures to send from
+// everything else that can fail.
+type upload struct{ io.Reader }
+
+func (u upload) Read(p []byte) (int, error) {
+	n, err := u.Reader.Read(p)
+	var refused *contract.Violation // it is too large
+	if err != nil && err != io.EOF && !errors.As(err, &refused) {
+		err = fmt.Errorf("%w: %w", errBrokenOff, err)
+	}
+	return n, err
 }
 
 // digested is a file that must have the digest given, as RFC 9530 writes it.

@@ -105,7 +105,7 @@ func TestRefusedImportIsNotKept(t *testing.T) {
 		{"text/csv", "/v1/imports", strings.NewReader("first_name\n"), 422, "MISSING_REQUIRED_FIELD"},
 		{"application/json", "/v1/imports", strings.NewReader("{}"), 415, "UNSUPPORTED_MEDIA_TYPE"},
 		{"text/csv; charset=utf-16", "/v1/imports", strings.NewReader("email\n"), 415, "UNSUPPORTED_MEDIA_TYPE"},
-		{"text/csv", "/v1/imports", io.MultiReader(strings.NewReader("email\n"), iotest.ErrReader(errors.New("reset"))), 500, "INTERNAL_ERROR"},
+		{"text/csv", "/v1/imports", io.MultiReader(strings.NewReader("email\n"), iotest.ErrReader(errors.New("reset"))), 400, "VALIDATION_ERROR"},
 	} {
 		status, body := c.upload(x.contentType, x.path, x.file)
 		require.Equal(t, x.status, status, body)

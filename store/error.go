@@ -1,9 +1,14 @@
 package store
 
 import (
+	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
@@ -78,6 +83,26 @@ func sentence(f Fault) string {
 		name = "The request"
 	}
 	return name + " " + f.Message + "."
+}
+
+// Away says whether err means that the database cannot be reached or cannot take
+// work now, so that the same call may succeed a little later.
+func Away(err error) bool {
+	var refused *pgconn.ConnectError
+	var cut net.Error
+	var pg *pgconn.PgError
+	var lite *sqlitedriver.Error
+	switch {
+	case errors.As(err, &pg): // it answered: shutting down, starting, too many connections, or out of room
+		return strings.HasPrefix(pg.Code, "57P0") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "08")
+	case errors.As(err, &lite):
+		const busy, ioError, full = 5, 10, 13
+		return lite.Code() == full || lite.Code()&0xff == busy || lite.Code()&0xff == ioError
+	case errors.As(err, &refused), errors.As(err, &cut), pgconn.Timeout(err):
+		return true
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EPIPE)
 }
 
 // missing turns GORM's "record not found" into ours.

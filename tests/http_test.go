@@ -3,7 +3,6 @@ package tests
 import (
 	"compress/gzip"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +17,7 @@ import (
 )
 
 // plainly makes a request without a client's help: no redirects, no unpacking.
-func plainly(t *testing.T, method, url string, headers ...string) (*http.Response, []byte) {
+func plainly(t *testing.T, method, url string, headers ...string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
 	require.NoError(t, err)
@@ -26,12 +25,9 @@ func plainly(t *testing.T, method, url string, headers ...string) (*http.Respons
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Set(name, value)
 	}
-	res, err := (&http.Transport{DisableCompression: true}).RoundTrip(r)
-	require.NoError(t, err)
-	body, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	require.NoError(t, res.Body.Close())
-	return res, body
+	got := read((&http.Transport{DisableCompression: true}).RoundTrip(r))
+	require.NoError(t, got.err)
+	return got
 }
 
 // methodsOf are what the document has for each path.
@@ -52,21 +48,21 @@ func TestEveryPathSaysWhatItTakes(t *testing.T) {
 			if slices.Contains(methods, http.MethodGet) {
 				expected = append(expected, http.MethodHead)
 			}
-			res, body := plainly(t, http.MethodOptions, s.url+path)
-			require.Equal(t, http.StatusNoContent, res.StatusCode, path)
-			require.Empty(t, body)
-			require.ElementsMatch(t, expected, strings.Split(res.Header.Get("Allow"), ", "), path)
+			got := plainly(t, http.MethodOptions, s.url+path)
+			require.Equal(t, http.StatusNoContent, got.status, path)
+			require.Empty(t, got.body)
+			require.ElementsMatch(t, expected, strings.Split(got.header.Get("Allow"), ", "), path)
 
 			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, "PURGE"} {
 				if slices.Contains(expected, method) {
 					continue
 				}
-				res, body := plainly(t, method, s.url+path)
-				require.Equal(t, http.StatusMethodNotAllowed, res.StatusCode, "%s %s", method, path)
-				require.ElementsMatch(t, expected, strings.Split(res.Header.Get("Allow"), ", "), "%s %s", method, path)
+				got := plainly(t, method, s.url+path)
+				require.Equal(t, http.StatusMethodNotAllowed, got.status, "%s %s", method, path)
+				require.ElementsMatch(t, expected, strings.Split(got.header.Get("Allow"), ", "), "%s %s", method, path)
 				if method != http.MethodHead {
 					var e types.ErrorEnvelope
-					require.NoError(t, json.Unmarshal(body, &e))
+					require.NoError(t, json.Unmarshal(got.body, &e))
 					require.Equal(t, types.ErrorCodeMETHODNOTALLOWED, e.Error.Code)
 				}
 			}
@@ -83,13 +79,13 @@ func TestHeadIsAGetWithoutItsBody(t *testing.T) {
 			"/v1/campaigns/" + id: http.StatusOK, "/v1/campaigns?limit=5": http.StatusOK, "/v1/campaigns?limit=0": http.StatusBadRequest,
 			"/v1/campaigns/cmp_none": http.StatusNotFound, "/openapi.yaml": http.StatusOK, "/healthz": http.StatusOK,
 		} {
-			get, whole := plainly(t, http.MethodGet, s.url+path, key)
-			head, none := plainly(t, http.MethodHead, s.url+path, key)
-			require.Equal(t, status, head.StatusCode, path)
-			require.NotEmpty(t, whole, path)
-			require.Empty(t, none, path)
+			get := plainly(t, http.MethodGet, s.url+path, key)
+			head := plainly(t, http.MethodHead, s.url+path, key)
+			require.Equal(t, status, head.status, path)
+			require.NotEmpty(t, get.body, path)
+			require.Empty(t, head.body, path)
 			for _, name := range []string{"Content-Type", "ETag", "X-Orbit-Env", "X-RateLimit-Limit"} {
-				require.Equal(t, get.Header[http.CanonicalHeaderKey(name)], head.Header[http.CanonicalHeaderKey(name)], "%s %s", path, name)
+				require.Equal(t, get.header[http.CanonicalHeaderKey(name)], head.header[http.CanonicalHeaderKey(name)], "%s %s", path, name)
 			}
 		}
 	})
@@ -102,18 +98,18 @@ func TestLargeAnswersAreCompressedForWhoTakesIt(t *testing.T) {
 			a.newCampaign(types.CampaignCreate{Name: "Spring", Channel: types.ChannelSMS})
 		}
 		path, key := s.url+"/v1/campaigns", "X-API-Key: "+a.key
-		_, plain := plainly(t, http.MethodGet, path, key)
-		res, packed := plainly(t, http.MethodGet, path, key, "Accept-Encoding: gzip")
-		require.Equal(t, "gzip", res.Header.Get("Content-Encoding"))
-		require.Contains(t, res.Header.Values("Vary"), "Accept-Encoding")
-		require.Less(t, len(packed), len(plain))
-		unpack, err := gzip.NewReader(strings.NewReader(string(packed)))
+		plain := plainly(t, http.MethodGet, path, key)
+		packed := plainly(t, http.MethodGet, path, key, "Accept-Encoding: gzip")
+		require.Equal(t, "gzip", packed.header.Get("Content-Encoding"))
+		require.Contains(t, packed.header.Values("Vary"), "Accept-Encoding")
+		require.Less(t, len(packed.body), len(plain.body))
+		unpack, err := gzip.NewReader(strings.NewReader(string(packed.body)))
 		require.NoError(t, err)
 		var page types.CampaignPage
 		require.NoError(t, json.NewDecoder(unpack).Decode(&page))
 		require.Len(t, page.Data, 10)
-		res, _ = plainly(t, http.MethodGet, path+"?limit=1", key, "Accept-Encoding: gzip")
-		require.Empty(t, res.Header.Get("Content-Encoding"), "a small one is not worth it")
+		small := plainly(t, http.MethodGet, path+"?limit=1", key, "Accept-Encoding: gzip")
+		require.Empty(t, small.header.Get("Content-Encoding"), "a small one is not worth it")
 	})
 }
 
@@ -124,10 +120,10 @@ func TestPagesOfOtherOriginsAreLetInWhenToldTo(t *testing.T) {
 		open := httptest.NewServer(h)
 		t.Cleanup(open.Close)
 		ask := func(url, origin string) http.Header {
-			res, _ := plainly(t, http.MethodOptions, url+"/v1/campaigns", "Origin: "+origin,
+			got := plainly(t, http.MethodOptions, url+"/v1/campaigns", "Origin: "+origin,
 				"Access-Control-Request-Method: POST", "Access-Control-Request-Headers: x-api-key, idempotency-key")
-			require.Equal(t, http.StatusNoContent, res.StatusCode)
-			return res.Header
+			require.Equal(t, http.StatusNoContent, got.status)
+			return got.header
 		}
 		let := ask(open.URL, "https://app.example.com")
 		require.Equal(t, "https://app.example.com", let.Get("Access-Control-Allow-Origin"))
@@ -137,8 +133,8 @@ func TestPagesOfOtherOriginsAreLetInWhenToldTo(t *testing.T) {
 		require.Empty(t, ask(s.url, "https://app.example.com").Get("Access-Control-Allow-Origin"), "off unless told")
 
 		a := s.tester()
-		res, _ := plainly(t, http.MethodGet, open.URL+"/v1/campaigns", "Origin: https://app.example.com", "X-API-Key: "+a.key)
-		require.Equal(t, http.StatusOK, res.StatusCode)
-		require.Contains(t, res.Header.Get("Access-Control-Expose-Headers"), "ETag")
+		got := plainly(t, http.MethodGet, open.URL+"/v1/campaigns", "Origin: https://app.example.com", "X-API-Key: "+a.key)
+		require.Equal(t, http.StatusOK, got.status)
+		require.Contains(t, got.header.Get("Access-Control-Expose-Headers"), "ETag")
 	})
 }
