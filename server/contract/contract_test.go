@@ -27,7 +27,12 @@ var errForbidden = echo.NewHTTPError(http.StatusForbidden, "not this key")
 
 func loadSpec(t testing.TB) *openapi3.T {
 	t.Helper()
-	data, err := os.ReadFile(specSource)
+	return loadFile(t, specSource)
+}
+
+func loadFile(t testing.TB, path string) *openapi3.T {
+	t.Helper()
+	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return parseSpec(t, string(data))
 }

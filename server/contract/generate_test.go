@@ -38,12 +38,16 @@ func generate(t *rapid.T, ref *openapi3.SchemaRef, depth int) any {
 	case "boolean":
 		return rapid.Bool().Draw(t, "boolean")
 	case "integer":
-		return rapid.Int64Range(bounds(s, math.MinInt32, math.MaxInt32)).Draw(t, "integer")
+		low, high := bounds(s, math.MinInt32, math.MaxInt32)
+		if rapid.IntRange(0, 7).Draw(t, "at a bound") == 0 {
+			return rapid.SampledFrom([]int64{low - 1, low, high, high + 1}).Draw(t, "bound")
+		}
+		return rapid.Int64Range(low, high).Draw(t, "integer")
 	case "number":
 		low, high := bounds(s, -1000, 1000)
 		return rapid.SampledFrom([]float64{float64(low), float64(high), 0.5, 1.5, 10, 0}).Draw(t, "number")
 	case "string":
-		return generateString(t, s)
+		return strings.ReplaceAll(generateString(t, s), "\x00", "0")
 	case "array":
 		return generateArray(t, s, depth)
 	default:
@@ -79,9 +83,14 @@ func generateString(t *rapid.T, s *openapi3.Schema) string {
 	}
 	most := 12
 	if s.MaxLength != nil {
-		most = int(*s.MaxLength) + 1
+		longest := int(*s.MaxLength)
+		if rapid.IntRange(0, 15+longest/1000).Draw(t, "at a bound") == 0 {
+			letter := rapid.SampledFrom([]string{"a", "é"}).Draw(t, "letter")
+			return strings.Repeat(letter, longest+rapid.IntRange(0, 1).Draw(t, "beyond"))
+		}
+		most = min(most, longest)
 	}
-	return strings.ReplaceAll(rapid.StringN(int(s.MinLength), most, -1).Draw(t, "string"), "\x00", "0")
+	return rapid.StringN(int(s.MinLength), most, -1).Draw(t, "string")
 }
 
 func generateArray(t *rapid.T, s *openapi3.Schema, depth int) []any {
@@ -89,10 +98,18 @@ func generateArray(t *rapid.T, s *openapi3.Schema, depth int) []any {
 	if s.Items == nil || depth > 4 {
 		return list
 	}
-	for range rapid.IntRange(int(s.MinItems), 3).Draw(t, "items") {
+	for range generateSize(t, s.MinItems, s.MaxItems) {
 		list = append(list, generate(t, s.Items, depth+1))
 	}
 	return list
+}
+
+// generateSize is small, or at times just what is allowed at most, or one more.
+func generateSize(t *rapid.T, least uint64, most *uint64) int {
+	if most != nil && rapid.IntRange(0, 15+int(*most)/4).Draw(t, "at a bound") == 0 {
+		return int(*most) + rapid.IntRange(0, 1).Draw(t, "beyond")
+	}
+	return rapid.IntRange(int(least), max(int(least), 3)).Draw(t, "size")
 }
 
 func generateObject(t *rapid.T, s *openapi3.Schema, depth int) map[string]any {
@@ -108,8 +125,8 @@ func generateObject(t *rapid.T, s *openapi3.Schema, depth int) map[string]any {
 		}
 	}
 	if others := s.AdditionalProperties.Schema; others != nil {
-		for range rapid.IntRange(0, 2).Draw(t, "others") {
-			object[rapid.StringMatching(`[a-z]{1,6}`).Draw(t, "name")] = generate(t, others, depth+1)
+		for range generateSize(t, s.MinProps, s.MaxProps) {
+			object[rapid.StringMatching(`[a-z][a-z0-9_]{0,6}`).Draw(t, "name")] = generate(t, others, depth+1)
 		}
 	}
 	return object
@@ -130,20 +147,20 @@ func junk(t *rapid.T) any {
 	}).Draw(t, "junk")
 }
 
-// mutate changes one random place. Whether the result is valid, the oracle says.
-func mutate(t *rapid.T, v any) any {
+// mutate changes one random place; names are some that a member may be given.
+// Whether the result is valid, the oracle says.
+func mutate(t *rapid.T, v any, names []string) any {
 	switch v := v.(type) {
 	case map[string]any:
-		names := slices.Sorted(maps.Keys(v))
+		own := slices.Sorted(maps.Keys(v))
 		switch op := rapid.IntRange(0, 3).Draw(t, "op"); {
-		case op == 0 || len(names) == 0:
-			added := []string{"a", "b", "zzz", "id", "name", "Name", "type", "segment_id", "list_ids", "all", "not", "value", "toolongname"}
-			v[rapid.SampledFrom(added).Draw(t, "add")] = junk(t)
+		case op == 0 || len(own) == 0:
+			v[rapid.SampledFrom(append([]string{"a", "zzz", "Name", "toolongname"}, names...)).Draw(t, "add")] = junk(t)
 		case op == 1:
-			delete(v, rapid.SampledFrom(names).Draw(t, "delete"))
+			delete(v, rapid.SampledFrom(own).Draw(t, "delete"))
 		default:
-			name := rapid.SampledFrom(names).Draw(t, "member")
-			v[name] = mutate(t, v[name])
+			name := rapid.SampledFrom(own).Draw(t, "member")
+			v[name] = mutate(t, v[name], names)
 		}
 		return v
 	case []any:
@@ -154,11 +171,25 @@ func mutate(t *rapid.T, v any) any {
 			return append(v, v[0])
 		case op == 2 && len(v) > 0:
 			i := rapid.IntRange(0, len(v)-1).Draw(t, "index")
-			v[i] = mutate(t, v[i])
+			v[i] = mutate(t, v[i], names)
 			return v
+		}
+	case string:
+		if rapid.Bool().Draw(t, "scratch") {
+			return scratch(t, v)
 		}
 	}
 	return junk(t)
+}
+
+// scratch puts a character into a text, in place of another or before it, or
+// takes one out. What was a date or an address is often nearly one then.
+func scratch(t *rapid.T, v string) string {
+	letters := []rune(v)
+	at := rapid.IntRange(0, len(letters)).Draw(t, "at")
+	until := min(at+rapid.IntRange(0, 1).Draw(t, "out"), len(letters))
+	in := rapid.SampledFrom([]string{"", "-", ":", ".", "T", "t", "Z", "z", "+", "@", "/", "%", "_", "0", "2", "6", "9", " ", `"`, `\`, "[", "é", "\n", ","}).Draw(t, "in")
+	return string(letters[:at]) + in + string(letters[until:])
 }
 
 // spell writes v as JSON in one of many ways: white space, escapes, the order
