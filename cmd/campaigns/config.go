@@ -102,8 +102,10 @@ func readConfig(flags *pflag.FlagSet) (cfg Config, fs faults) {
 	must(k.Load(env.Provider(".", env.Opt{TransformFunc: fromEnv}), nil))
 	must(k.Load(posflag.ProviderWithFlag(flags, ".", k, fromFlags(flags)), nil))
 	fs.decode(k.Raw(), "", &cfg)
-	if len(fs) == 0 {
-		fs = cfg.check()
+	for _, f := range cfg.check() {
+		if !fs.have(f) { // of a value that could not be read, once is enough
+			fs = append(fs, f)
+		}
 	}
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	return cfg, fs

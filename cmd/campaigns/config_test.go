@@ -66,9 +66,9 @@ func TestEveryFaultIsReportedWithItsKey(t *testing.T) {
 	for _, key := range []string{"listen: ", "public_url: ", "log.level: ", "drain_timeout: "} {
 		require.Contains(t, fs.err().Error(), "\n  "+key)
 	}
-	_, fs = configured(t, "lisen: 127.0.0.1:1\nlog: {detail: info}\ndrain_timeout: soon\napi: perhaps\n")
-	require.Len(t, fs, 4)
-	for _, key := range []string{"lisen: is not a setting", "log.detail: is not a setting", "drain_timeout: ", "api: "} {
+	_, fs = configured(t, "lisen: 127.0.0.1:1\nlog: {detail: info, level: loud}\ndrain_timeout: soon\napi: perhaps\npublic_url: campaigns.example\n")
+	require.Len(t, fs, 6)
+	for _, key := range []string{"lisen: is not a setting", "log.detail: is not a setting", "log.level: ", "drain_timeout: ", "api: ", "public_url: "} {
 		require.Contains(t, fs.err().Error(), "\n  "+key)
 	}
 }

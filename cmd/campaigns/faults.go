@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -19,6 +20,12 @@ func (fs *faults) add(key, wrong string, args ...any) {
 		wrong = key + ": " + wrong
 	}
 	*fs = append(*fs, wrong)
+}
+
+// have says whether there is a fault of the same key.
+func (fs *faults) have(fault string) bool {
+	key, _, _ := strings.Cut(fault, ": ")
+	return slices.ContainsFunc(*fs, func(f string) bool { return strings.HasPrefix(f, key+": ") })
 }
 
 // err is nil without faults.
