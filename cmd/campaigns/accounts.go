@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -11,7 +12,15 @@ import (
 	"github.com/campaigns-api/campaigns/store"
 )
 
-const maxAccountName = 200 // characters
+const maxName = 200 // characters
+
+// checkName refuses a name that would not fit a line of a table.
+func checkName(name string) error {
+	if utf8.RuneCountInString(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return usageError{errors.New("the name must have at most 200 characters, and no control characters")}
+	}
+	return nil
+}
 
 func newAccounts() *cobra.Command {
 	return group("accounts", "Create and list accounts, which own keys and data", newAccountsCreate(), newAccountsList())
@@ -44,8 +53,11 @@ func newAccountsCreate() *cobra.Command {
 	asJSON := addJSON(c)
 	c.RunE = onDatabase(func(cmd *cobra.Command, args []string, st *store.Store) error {
 		name := strings.TrimSpace(args[0])
-		if name == "" || utf8.RuneCountInString(name) > maxAccountName || !utf8.ValidString(name) {
-			return usageError{errors.New("the name must have 1 to 200 characters")}
+		if name == "" {
+			return usageError{errors.New("the name must not be blank")}
+		}
+		if err := checkName(name); err != nil {
+			return err
 		}
 		a, err := st.CreateAccount(cmd.Context(), name)
 		if err != nil {

@@ -183,6 +183,8 @@ func TestWrongUsageIsTwoAndFailureIsOne(t *testing.T) {
 		{"nonsense", 2},
 		{"accounts nonsense", 2},
 		{"accounts create", 2},
+		{"accounts create Acme\x1b[2J", 2}, // what a terminal would obey
+		{"keys create --mode test --account acc_1 --name a\x07", 2},
 		{"keys create --mode maybe", 2},
 		{"keys create --account acc_1", 2},
 		{"serve --nonsense", 2},

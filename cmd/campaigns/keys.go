@@ -119,6 +119,9 @@ func (f *keyFlags) create(cmd *cobra.Command, st *store.Store) (secret string, k
 	if f.expires < 0 {
 		return "", k, usageError{errors.New("--expires must lie in the future")}
 	}
+	if err := checkName(f.name); err != nil {
+		return "", k, err
+	}
 	a, err := st.Account(cmd.Context(), f.account)
 	if err != nil {
 		return "", k, sentence(err)
