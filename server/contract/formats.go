@@ -108,13 +108,17 @@ func hostName(host string) bool {
 	return strings.Trim(last, "0123456789") != ""
 }
 
-// uri holds text to a URI of RFC 3986 that names a scheme and a host.
+// uri holds text to a URI of RFC 3986 that names a scheme and a host, without
+// escapes in the host and without an IPv6 zone.
 func uri(text string) bool {
 	if !only(text, "-._~:/?#[]@!$&'()*+,;=%") {
 		return false
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme == "" || u.Hostname() == "" {
+	if err != nil || u.Scheme == "" || u.Hostname() == "" || strings.IndexByte(u.Host, '%') >= 0 {
+		return false
+	}
+	if u.Host[0] != '[' && strings.IndexByte(u.Hostname(), ':') >= 0 { // url.Parse takes a:b:80
 		return false
 	}
 	_, rest, _ := strings.Cut(text, "//")

@@ -137,7 +137,7 @@ func TestFormatsAreEnforced(t *testing.T) {
 			good: []string{"https://example.com", "https://user@example.com:8443/a/b?c=d%20e#f", "http://[::1]:80/x", "ftp://h/"},
 			bad: []string{
 				"not a uri", "example.com/x", "/x", "https://", "https:///x", "mailto:a@b.de", "https://example.com/a b", "https://example.com/%zz", "https://example.com/?q=%zz",
-				"https://exämple.com", "https://example.com/[x]", "https://example.com:port/", "https://example.com/a#b#c", "https://example.com/<x>",
+				"https://exämple.com", "https://example.com/[x]", "https://example.com:port/", "https://a:b:80/", "https://::", "http://::1/", "http://[fe80::1%25en0]/", "http://[x]/", "https://example.com/a#b#c", "https://example.com/<x>",
 			},
 		},
 		"reference": {
