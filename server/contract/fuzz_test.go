@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
 )
 
@@ -32,6 +33,7 @@ func FuzzBody(f *testing.F) {
 				require.LessOrEqual(t, len(found.list), maxProblems)
 				continue
 			}
+			require.True(t, jsontext.Value(data).IsValid())
 			var sent, bound any
 			require.NoError(t, json.Unmarshal(data, &sent))
 			require.NoError(t, json.Unmarshal(kept, &bound))

@@ -15,60 +15,98 @@ import (
 // checkJSON checks a body and returns it as it is to be decoded: with integers
 // written as 20.0 or 2e1 spelled 20, since Go's decoders refuse the others.
 func checkJSON(data []byte, s *schema, f *faults) []byte {
-	if !jsontext.Value(data).IsValid() {
-		syntaxFault(data, f)
-		return data
+	text := string(data)
+	valid := jsontext.Value(data).IsValid()
+	if !valid {
+		f.outside = true // also if there is no room left to list why
 	}
-	w := walker{text: string(data), faults: f}
+	if !valid || strings.Contains(text, `\u0000`) {
+		var whole bool
+		if text, whole = checkTokens(data, f); !whole {
+			return data
+		}
+	}
+	w := walker{text: text, faults: f}
 	if nesting(w.text) > maxDepth {
 		f.fault(inBody, "", &ruleDepth, nil)
 		return data
 	}
-	refuseNUL(data, f)
 	w.value(s, space(w.text, 0))
 	return respell(data, w.edits)
 }
 
-// syntaxFault says what is wrong with data that is not one JSON value.
-func syntaxFault(data []byte, f *faults) {
-	d := jsontext.NewDecoder(bytes.NewReader(data))
-	_, err := d.ReadValue()
-	if err == nil {
-		f.fault(inBody, "", syntaxRule("has data after the JSON value, at byte %d", d.InputOffset()), nil)
-		return
+// checkTokens tells what is wrong with data beside its schema, token by token:
+// names that are there twice, texts that are not valid UTF-8 or hold the NUL
+// character (also where the schema leaves them open; this counts as a breach of
+// it), data after the value. If there is a whole value nevertheless, it is
+// returned as text, so that the faults in its schema can be told as well.
+func checkTokens(data []byte, f *faults) (text string, whole bool) {
+	d := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	var open []map[string]bool // the names met in each object that is open; of an array nil
+	for d.InputOffset() == 0 || len(open) > 0 {
+		if f.full() {
+			return "", false
+		}
+		in, members := d.StackIndex(d.StackDepth())
+		if d.PeekKind() == '"' {
+			raw, err := d.ReadValue()
+			if err != nil {
+				return "", syntaxFault(err, data, f)
+			}
+			name := f.checkText(raw, d)
+			if in == '{' && members%2 == 0 {
+				if open[len(open)-1][name] {
+					f.fault(inBody, clip(string(d.StackPointer())), &ruleRepeated, nil)
+				}
+				open[len(open)-1][name] = true
+			}
+			continue
+		}
+		token, err := d.ReadToken()
+		if err != nil {
+			return "", syntaxFault(err, data, f)
+		}
+		switch token.Kind() {
+		case '{':
+			open = append(open, map[string]bool{})
+		case '[':
+			open = append(open, nil)
+		case '}', ']':
+			open = open[:len(open)-1]
+		}
 	}
+	end := d.InputOffset()
+	if after := bytes.TrimLeft(data[end:], " \t\r\n"); len(after) > 0 {
+		f.fault(inBody, "", syntaxRule("has data after the JSON value, at byte %d", int64(len(data)-len(after))), nil)
+	}
+	return strings.ToValidUTF8(string(data[:end]), "\uFFFD"), true
+}
+
+// checkText tells what is wrong with the name or string that d has just read,
+// and returns what it stands for.
+func (f *faults) checkText(raw jsontext.Value, d *jsontext.Decoder) string {
+	if !raw.IsValid() {
+		f.fault(inBody, clip(string(d.StackPointer())), &ruleUTF8, nil)
+	}
+	text := unquote(string(raw))
+	if strings.IndexByte(text, 0) >= 0 {
+		f.breach(clip(string(d.StackPointer())), &ruleNUL, nil)
+	}
+	return text
+}
+
+// syntaxFault says why data is no JSON value; it returns false.
+func syntaxFault(err error, data []byte, f *faults) (whole bool) {
 	syntax, found := errors.AsType[*jsontext.SyntacticError](err)
 	if !found { // nothing but white space
 		syntax = &jsontext.SyntacticError{Err: io.ErrUnexpectedEOF, ByteOffset: int64(len(data))}
 	}
-	pointer := clip(string(syntax.JSONPointer))
-	if errors.Is(syntax.Err, jsontext.ErrDuplicateName) {
-		f.fault(inBody, pointer, &ruleRepeated, nil)
-		return
-	}
-	f.fault(inBody, pointer, syntaxRule("is not valid JSON at byte %d: %v", syntax.ByteOffset, syntax.Err), nil)
+	f.fault(inBody, clip(string(syntax.JSONPointer)), syntaxRule("is not valid JSON at byte %d: %v", syntax.ByteOffset, syntax.Err), nil)
+	return false
 }
 
 func syntaxRule(format string, args ...any) *rule {
 	return &rule{"syntax", "valid JSON", fmt.Sprintf(format, args...), codeValidation}
-}
-
-// refuseNUL looks for the escaped NUL character in names and strings, also
-// where the schema leaves them open. It counts as a breach of the schema.
-func refuseNUL(data []byte, f *faults) {
-	if !bytes.Contains(data, []byte(`\u0000`)) {
-		return
-	}
-	d := jsontext.NewDecoder(bytes.NewReader(data))
-	for !f.full() {
-		token, err := d.ReadToken()
-		if err != nil {
-			return // the end: data is valid
-		}
-		if token.Kind() == '"' && strings.Contains(token.String(), "\x00") {
-			f.breach(clip(string(d.StackPointer())), &ruleNUL, nil)
-		}
-	}
 }
 
 // respell puts the edits' spellings in. Parts of an allOf may have found the

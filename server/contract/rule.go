@@ -30,5 +30,5 @@ var (
 	ruleDepth    = must("depth", "have", "at most "+strconv.Itoa(maxDepth)+" levels of objects and arrays in each other", codeValidation)
 	ruleEscape   = rule{"encoding", "", "is not valid percent-encoding", codeValidation}
 	ruleNUL      = rule{"encoding", "", "must not contain the NUL character", codeValidation}
-	ruleUTF8     = rule{"encoding", "", "must be valid UTF-8", codeValidation}
+	ruleUTF8     = rule{"encoding", "", "must be valid Unicode in UTF-8", codeValidation}
 )

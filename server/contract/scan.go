@@ -118,7 +118,7 @@ func unquote(raw string) string {
 	if strings.IndexByte(raw, '\\') < 0 {
 		return raw[1 : len(raw)-1]
 	}
-	plain, _ := jsontext.AppendUnquote(nil, raw) // valid, so it cannot fail
+	plain, _ := jsontext.AppendUnquote(nil, raw) // of what is no Unicode it makes U+FFFD
 	return string(plain)
 }
 
