@@ -2,15 +2,18 @@ package tests
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/campaigns-api/campaigns/gen/spec"
 	"github.com/campaigns-api/campaigns/gen/types"
+	"github.com/campaigns-api/campaigns/store/storetest"
 )
 
 // visit gives what anybody gets there, without a key.
@@ -54,4 +57,55 @@ func TestRequestKeepsItsCallersName(t *testing.T) {
 			require.Regexp(t, `^req_`, a.do(http.MethodGet, path, "", "X-Request-Id: "+malformed).header.Get("X-Request-Id"), malformed)
 		}
 	})
+}
+
+func TestDocumentsAreSentAnewOnlyWhenTheyChanged(t *testing.T) {
+	t.Parallel()
+	s := startInProcess(t, "sqlite:"+storetest.SQLitePath(t))
+	for _, path := range []string{"openapi.yaml", "openapi.json"} {
+		first := plainly(t, http.MethodGet, s.url+"/"+path)
+		tag := first.header.Get("ETag")
+		require.Regexp(t, `^"[0-9a-f]+"$`, tag, path)
+		for _, has := range [][]string{{tag}, {"W/" + tag}, {"*"}, {`"other", ` + tag}, {`"other",W/` + tag + ` , "another"`}, {`"other"`, tag}} {
+			again := plainly(t, http.MethodGet, s.url+"/"+path, headersOf("If-None-Match", has)...)
+			require.Equal(t, http.StatusNotModified, again.status, "%s: %q", path, has)
+			require.Empty(t, again.body)
+			require.Equal(t, tag, again.header.Get("ETag"))
+		}
+		for _, has := range [][]string{{}, {`"other"`}, {strings.Trim(tag, `"`)}, {`"other, ` + tag[1:]}, {""}} {
+			again := plainly(t, http.MethodGet, s.url+"/"+path, headersOf("If-None-Match", has)...)
+			require.Equal(t, http.StatusOK, again.status, "%s: %q", path, has)
+			require.Equal(t, first.body, again.body)
+		}
+	}
+}
+
+func headersOf(name string, values []string) []string {
+	var all []string
+	for _, v := range values {
+		all = append(all, name+": "+v)
+	}
+	return all
+}
+
+// TestJSONDocumentIsTheYAMLOneInItsOrder compares both as what YAML makes of them:
+// all JSON is YAML.
+func TestJSONDocumentIsTheYAMLOneInItsOrder(t *testing.T) {
+	t.Parallel()
+	s := startInProcess(t, "sqlite:"+storetest.SQLitePath(t))
+	text := visit(t, s.url+"/openapi.json")
+	require.True(t, json.Valid([]byte(text)))
+	var fromYAML, fromJSON yaml.Node
+	require.NoError(t, yaml.Unmarshal(spec.YAML, &fromYAML))
+	require.NoError(t, yaml.Unmarshal([]byte(text), &fromJSON))
+	require.Equal(t, values(&fromYAML), values(&fromJSON))
+}
+
+// values are the node's kinds and scalars, in their order.
+func values(n *yaml.Node) []string {
+	all := []string{fmt.Sprint(n.Kind, n.ShortTag(), n.Value)}
+	for _, inner := range n.Content {
+		all = append(all, values(inner)...)
+	}
+	return all
 }

@@ -23,7 +23,7 @@ func plainly(t *testing.T, method, url string, headers ...string) answer {
 	require.NoError(t, err)
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
-		r.Header.Set(name, value)
+		r.Header.Add(name, value)
 	}
 	got := read((&http.Transport{DisableCompression: true}).RoundTrip(r))
 	require.NoError(t, got.err)
