@@ -14,7 +14,7 @@ STAMP = $(VERSION)$(addprefix +,$(COMMIT))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test check generate generated lint format race bench clean
+.PHONY: help build run test check generate generated scalar lint format race bench clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,17 @@ generated: generate ## Check that gen/ is what openapi.yaml generates, with noth
 	git --no-pager diff --exit-code -- gen
 	@new=$$(git ls-files --others --exclude-standard -- gen) && \
 	test -z "$$new" || { echo "generated, but unknown to git:"; echo "$$new"; exit 1; }
+
+# The version of /docs' script. npm verifies what it takes; the tests hold the
+# file to a checksum, which changes with the version.
+SCALAR = 1.72.1
+
+scalar: ## Take the script that draws /docs from its npm package anew (needs npm)
+	rm -f server/docs/scalar-*.js.gz
+	dir=$$(mktemp -d) && trap 'rm -r "$$dir"' EXIT && \
+	npm pack --silent --pack-destination "$$dir" @scalar/api-reference@$(SCALAR) && \
+	tar -xzf "$$dir"/*.tgz -C "$$dir" && \
+	gzip -9n <"$$dir/package/dist/browser/standalone.js" >server/docs/scalar-$(SCALAR).js.gz
 
 lint: ## Read the code with the linters of .golangci.yaml
 	$(GO) mod tidy -diff

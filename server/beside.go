@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
@@ -19,22 +20,21 @@ import (
 )
 
 // routeBeside adds what is served beside the contract, without a key: the
-// contract itself, the pages of the error codes, health, unsubscribe links and
-// carriers' receipts.
-func (s *Server) routeBeside(e *echo.Echo) error {
+// contract itself, pages about it, health, unsubscribe links and carriers'
+// receipts.
+func (s *Server) routeBeside(e *echo.Echo, doc *openapi3.T) error {
 	asJSON, err := inJSON(spec.YAML)
 	if err != nil {
 		return fmt.Errorf("turn openapi.yaml into JSON: %w", err)
 	}
 	e.GET("/openapi.yaml", document("application/yaml", spec.YAML))
 	e.GET("/openapi.json", document(echo.MIMEApplicationJSON, asJSON))
-	e.GET("/docs/errors/:code", s.errorPage)
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", s.ready)
 	e.GET("/unsubscribe/:token", s.unsubscribePage)
 	e.POST("/unsubscribe/:token", s.unsubscribe)
 	e.POST("/carriers/:name/receipts", s.receipts)
-	return nil
+	return s.routeDocs(e, doc)
 }
 
 // inJSON is a YAML document of mappings with text for keys, in the same order:

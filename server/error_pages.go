@@ -1,9 +1,12 @@
 package server
 
 import (
-	"html/template"
-	"net/http"
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 )
 
@@ -33,22 +36,43 @@ var errorMeanings = map[string]string{
 	"UNAVAILABLE":              "Not now: the server is starting or stopping, or its database is away. Try again shortly.",
 }
 
-var errorPages = template.Must(template.New("error").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Code}}</title>
-<body style="font: 1.1em/1.5 system-ui, sans-serif; max-width: 40em; margin: 4em auto; padding: 0 1em">
-<h1><code>{{.Code}}</code></h1><p>{{.Meaning}}</p>
-</body></html>
-`))
+// errorStatuses finds in the contract's table of codes with which statuses each
+// of them comes.
+var errorStatuses = regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| ([0-9, ]+) \\|")
 
-func (s *Server) errorPage(c echo.Context) error {
-	code := c.Param("code")
-	meaning, ok := errorMeanings[code]
-	if !ok {
-		return echo.ErrNotFound
+type errorPage struct{ Code, Statuses, Meaning string }
+
+// errorPages are in the order of their statuses.
+func errorPages(doc *openapi3.T) []errorPage {
+	statuses := map[string]string{}
+	for _, row := range errorStatuses.FindAllStringSubmatch(doc.Components.Schemas["ErrorCode"].Value.Description, -1) {
+		statuses[row[1]] = row[2]
 	}
-	c.Response().Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	c.Response().Header().Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
-	c.Response().WriteHeader(http.StatusOK)
-	return errorPages.Execute(c.Response(), struct{ Code, Meaning string }{code, meaning})
+	var pages []errorPage
+	for code, meaning := range errorMeanings {
+		pages = append(pages, errorPage{code, statuses[code], meaning})
+	}
+	slices.SortFunc(pages, func(a, b errorPage) int {
+		return cmp.Or(strings.Compare(a.Statuses, b.Statuses), strings.Compare(a.Code, b.Code))
+	})
+	return pages
+}
+
+// routeErrorPages adds a page per error code, and one that lists them all.
+func routeErrorPages(e *echo.Echo, doc *openapi3.T) error {
+	const policy = "default-src 'none'; style-src 'unsafe-inline'"
+	pages := errorPages(doc)
+	index, err := render("errors.html", pages)
+	if err != nil {
+		return err
+	}
+	e.GET("/docs/errors", webPage(policy, index))
+	for _, p := range pages {
+		html, err := render("error.html", p)
+		if err != nil {
+			return err
+		}
+		e.GET("/docs/errors/"+p.Code, webPage(policy, html))
+	}
+	return nil
 }

@@ -88,7 +88,7 @@ func New(o Options) (http.Handler, error) {
 	apiserver.RegisterHandlersWithOptions(e, apiserver.NewStrictHandler(s, nil), apiserver.RegisterHandlersOptions{
 		OperationMiddlewares: s.middlewares(doc, checks),
 	})
-	if err := s.routeBeside(e); err != nil {
+	if err := s.routeBeside(e, doc); err != nil {
 		return nil, err
 	}
 	compress, err := gzhttp.NewWrapper()

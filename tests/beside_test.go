@@ -62,7 +62,8 @@ func TestRequestKeepsItsCallersName(t *testing.T) {
 func TestDocumentsAreSentAnewOnlyWhenTheyChanged(t *testing.T) {
 	t.Parallel()
 	s := startInProcess(t, "sqlite:"+storetest.SQLitePath(t))
-	for _, path := range []string{"openapi.yaml", "openapi.json"} {
+	src := scriptInPage.FindStringSubmatch(visit(t, s.url+"/docs"))
+	for _, path := range []string{"openapi.yaml", "openapi.json", "docs", "docs/reference.js", "docs/errors", "docs/errors/NOT_FOUND", src[1]} {
 		first := plainly(t, http.MethodGet, s.url+"/"+path)
 		tag := first.header.Get("ETag")
 		require.Regexp(t, `^"[0-9a-f]+"$`, tag, path)

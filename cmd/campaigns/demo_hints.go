@@ -58,7 +58,7 @@ id=$(curl -s -X POST BASE/api/v1/campaigns -H "X-API-Key: KEY" \
   -H "Content-Type: application/json" -d '{"name": "Short-lived", "channel": "sms"}' | grep -o 'cmp_[0-9a-z]*' | head -n 1)
 curl -i -X DELETE BASE/api/v1/campaigns/$id -H "X-API-Key: KEY"
 
-The whole contract: BASE/openapi.yaml. Ctrl-C ends.
+All of it, to read and to try out: BASE/docs. Ctrl-C ends.
 `
 
 // printDemoHints prints what to paste into another terminal, and a warning if
