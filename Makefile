@@ -25,11 +25,12 @@ build: ## Build bin/campaigns
 run: build ## Build it and serve on 127.0.0.1:8080, with made-up data in an SQLite file under data/
 	bin/campaigns serve --dev
 
-# Locally, a missing PostgreSQL only skips tests, which `go test` does without a
-# word: the last line says so. With CI set they fail.
+# Locally, a missing PostgreSQL or Chromium only skips tests, which `go test` does
+# without a word: the last lines say so. With CI set they fail.
 test: ## Run every test, on SQLite and on PostgreSQL
 	$(GO) test ./...
 	@$(GO) test -v -run '^TestEachRunsOncePerDatabase$$' ./store/storetest | sed -n 's/.*\(no PostgreSQL:.*\)/Tested on SQLite alone. There is \1/p'
+	@$(GO) test -v -run '^TestThereIsABrowser$$' ./tests | sed -n 's/.*\(no Chromium.*\)/No page was looked at. There is \1/p'
 
 check: test generated lint race ## Everything CI checks
 

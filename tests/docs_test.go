@@ -5,16 +5,116 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/campaigns-api/campaigns/gen/types"
 	"github.com/campaigns-api/campaigns/store/storetest"
 )
+
+// Where things are in Scalar's pages.
+const (
+	keyField   = chromedp.CSS(`[role=dialog] .scalar-password-input`)
+	sendButton = chromedp.CSS(`[role=dialog] [data-addressbar-action=send]`)
+	response   = `//*[@role="dialog"]//section[@aria-label="Response"]`
+)
+
+// inSidebar finds an operation's link, by its summary.
+func inSidebar(summary string) string { return fmt.Sprintf(`//aside//a[contains(., %q)]`, summary) }
+
+// tryButton finds what opens the form of an operation.
+func tryButton(method, path string) string {
+	return fmt.Sprintf(`//button[contains(., "Test Request") and contains(., "(%s %s)")]`, strings.ToLower(method), path)
+}
+
+func TestReferenceShowsAndTriesOutTheRunningServer(t *testing.T) {
+	s := startInProcess(t, "sqlite:"+storetest.SQLitePath(t))
+	a := s.tester()
+	made := a.newCampaign(types.CampaignCreate{Name: "Spring Promo 2026", Channel: types.ChannelSMS})
+
+	b := openBrowser(t)
+	b.do(chromedp.Navigate(s.url+"/docs"), chromedp.WaitVisible(`//h1[contains(., "Campaigns API")]`))
+	require.Equal(t, "Campaigns API reference", see(b, chromedp.Title()))
+	for _, tag := range document(t).Tags {
+		b.do(chromedp.WaitVisible(fmt.Sprintf(`//aside//button[contains(., %q)]`, tag.Name)))
+	}
+	for _, op := range operations(t) {
+		if op.Tags[0] == "Campaigns" {
+			b.do(chromedp.WaitVisible(inSidebar(op.Summary)))
+		}
+	}
+
+	list := operations(t)["listCampaigns"]
+	b.do(
+		chromedp.Click(inSidebar(list.Summary)),
+		chromedp.Click(tryButton(list.method, list.path)),
+		chromedp.SendKeys(keyField, a.key),
+		chromedp.Click(sendButton),
+		chromedp.WaitVisible(response+`//a[contains(., "200 OK")]`),
+		chromedp.WaitVisible(response+fmt.Sprintf(`//*[contains(text(), %q)]`, made.ID)),
+	)
+	require.Empty(t, b.complaints())
+	require.Empty(t, b.strangers(s.url))
+	require.Contains(t, b.asked(), s.url+list.path)
+}
+
+func TestReferenceHasTheKeyOfDevelopmentModeAndOfNoOther(t *testing.T) {
+	r, a := developer(t)
+	b := openBrowser(t)
+	create := operations(t)["createCampaign"]
+	b.do(
+		chromedp.Navigate(r.url+"/docs"),
+		chromedp.Click(inSidebar(create.Summary)),
+		chromedp.Click(tryButton(create.method, create.path)),
+		chromedp.Click(sendButton),
+		chromedp.WaitVisible(response+`//a[contains(., "201 Created")]`),
+	)
+	all := want[types.CampaignPage](t, http.StatusOK, read(a.ListCampaigns(t.Context(), nil))).Data
+	require.Len(t, all, 2, "the demo's own and the contract's example")
+	require.Empty(t, b.complaints())
+	require.Empty(t, b.strangers(r.url))
+
+	s := startInProcess(t, "sqlite:"+storetest.SQLitePath(t))
+	require.NotContains(t, visit(t, s.url+"/docs"), demoKey)
+}
+
+func TestReferenceSendsAnOptionalParameterOnlyWhenAsked(t *testing.T) {
+	r, _ := developer(t)
+	b := openBrowser(t)
+	file := operations(t)["createImport"]
+	require.False(t, file.parameter("list_id").Required)
+	b.do(
+		chromedp.Navigate(r.url+"/docs#tag/imports/POST/v1/imports"),
+		chromedp.Click(tryButton(file.method, file.path)),
+		chromedp.Click(sendButton),
+		chromedp.WaitVisible(response+`//a[contains(., "202 Accepted")]`),
+	)
+	require.Contains(t, b.asked(), r.url+file.path)
+	require.Empty(t, b.complaints())
+}
+
+func TestErrorPagesAreReadInABrowser(t *testing.T) {
+	s := startInProcess(t, "sqlite:"+storetest.SQLitePath(t))
+	b := openBrowser(t)
+	b.do(chromedp.Navigate(s.url+"/docs/errors/NOT_FOUND"), chromedp.WaitVisible(`//h1[contains(., "NOT_FOUND")]`))
+	require.Contains(t, see(b, chromedp.Text(chromedp.CSS("body"))), "HTTP 404")
+	b.do(
+		chromedp.Click(`//a[contains(., "Error codes")]`),
+		chromedp.Click(`//a[contains(., "INVALID_CURSOR")]`),
+		chromedp.WaitVisible(`//h1[contains(., "INVALID_CURSOR")]`),
+		chromedp.Click(`//a[contains(., "API reference")]`),
+		chromedp.WaitVisible(inSidebar("Create a campaign")),
+	)
+	require.Empty(t, b.complaints())
+	require.Empty(t, b.strangers(s.url))
+}
 
 func TestEveryErrorCodeHasAPageWithItsStatuses(t *testing.T) {
 	t.Parallel()
@@ -64,8 +164,8 @@ func TestScriptOfTheReferenceIsThePublishedOne(t *testing.T) {
 	}
 }
 
-// TestPagesHoldBelowAnyPath opens them under another path, and with the slash at
-// the end that every path may have.
+// TestPagesHoldBelowAnyPath opens them as behind a proxy that adds a path, and
+// with the slash at the end that every path may have.
 func TestPagesHoldBelowAnyPath(t *testing.T) {
 	s := startInProcess(t, "sqlite:"+storetest.SQLitePath(t))
 	for _, path := range []string{"/docs/", "/api/docs/", "/docs/errors/", "/docs/errors/NOT_FOUND/?from=mail"} {
@@ -73,5 +173,11 @@ func TestPagesHoldBelowAnyPath(t *testing.T) {
 		require.Equal(t, http.StatusPermanentRedirect, got.status, path)
 		require.True(t, strings.HasPrefix(got.header.Get("Location"), "../"), "%s: %s", path, got.header.Get("Location"))
 		visit(t, s.url+path)
+	}
+	b := openBrowser(t)
+	b.do(chromedp.Navigate(s.url+"/api/docs/"), chromedp.WaitVisible(`//h1[contains(., "Campaigns API")]`))
+	require.Empty(t, b.complaints())
+	for _, address := range b.asked() {
+		require.True(t, strings.HasPrefix(address, s.url+"/api/"), address)
 	}
 }
