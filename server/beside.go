@@ -79,7 +79,7 @@ func writeNode(to *jsontext.Encoder, n *yaml.Node) error {
 // document serves bytes that never change while the process runs. Clients may
 // keep them and ask each time whether they still hold.
 func document(contentType string, body []byte) echo.HandlerFunc {
-	tag := entityTag(body)
+	tag := "W/" + entityTag(body) // the same document, compressed or not
 	return func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderCacheControl, "no-cache")
 		return send(c, contentType, tag, body)
@@ -107,7 +107,7 @@ func send(c echo.Context, contentType, tag string, body []byte) error {
 func listed(header []string, tag string) bool {
 	for one := range strings.SplitSeq(strings.Join(header, ","), ",") {
 		one = strings.TrimSpace(one)
-		if one == "*" || strings.TrimPrefix(one, "W/") == tag {
+		if one == "*" || strings.TrimPrefix(one, "W/") == strings.TrimPrefix(tag, "W/") {
 			return true
 		}
 	}

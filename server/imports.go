@@ -61,7 +61,7 @@ type upload struct{ io.Reader }
 func (u upload) Read(p []byte) (int, error) {
 	n, err := u.Reader.Read(p)
 	var refused *contract.Violation // it is too large
-	if err != nil && err != io.EOF && !errors.As(err, &refused) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &refused) {
 		err = fmt.Errorf("%w: %w", errBrokenOff, err)
 	}
 	return n, err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/campaigns-api/campaigns/server"
@@ -227,8 +228,10 @@ func TestKeyMadeOnTheCommandLineOpensTheAPIUntilItIsRevoked(t *testing.T) {
 	out, errs, code = output(t, campaigns(t, dir, "keys", "revoke", key.ID)) // beside the server
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "revoked")
-	status, _ = s.call(t, "GET", "/v1/campaigns", key.Key, "")
-	require.Equal(t, http.StatusUnauthorized, status)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { // in a process that remembers it
+		status, _ := s.call(t, "GET", "/v1/campaigns", key.Key, "")
+		require.Equal(c, http.StatusUnauthorized, status)
+	}, 10*time.Second, 50*time.Millisecond)
 	out, _, _ = output(t, campaigns(t, dir, "keys", "list", "--account", account.ID))
 	require.Contains(t, out, key.ID)
 	require.NotContains(t, out, key.Key)

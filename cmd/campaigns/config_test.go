@@ -37,12 +37,14 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsDefault(t *testing.T) {
 	t.Setenv("CAMPAIGNS_PUBLIC_URL", "https://env.example/")
 	t.Setenv("CAMPAIGNS_WORKERS", "false")
 	t.Setenv("CAMPAIGNS_API", "") // empty is not set
+	t.Setenv("CAMPAIGNS_ALLOWED_ORIGINS", "https://a.example,https://b.example")
 	cfg, fs := configured(t, "log: {level: error, format: json}\npublic_url: https://file.example\nretry_max_age: 90m\n",
 		"--log-level=debug", "--drain-timeout=5s")
 	require.NoError(t, fs.err())
 	require.Equal(t, Config{
 		Listen: "127.0.0.1:8080", Database: "sqlite:data/campaigns.db",
 		PublicURL: "https://env.example", API: true, Workers: false,
+		RateLimits: true, Origins: []string{"https://a.example", "https://b.example"},
 		DrainTimeout: 5 * time.Second, RetryMaxAge: 90 * time.Minute, Log: LogConfig{"debug", "json"},
 	}, cfg)
 }
@@ -61,9 +63,9 @@ func TestConfigFileMayBeNamedByTheEnvironment(t *testing.T) {
 }
 
 func TestEveryFaultIsReportedWithItsKey(t *testing.T) {
-	_, fs := configured(t, "listen: nowhere\npublic_url: campaigns.example\nlog: {level: loud}\ndrain_timeout: 20\n")
-	require.Len(t, fs, 4)
-	for _, key := range []string{"listen: ", "public_url: ", "log.level: ", "drain_timeout: "} {
+	_, fs := configured(t, "listen: nowhere\npublic_url: campaigns.example\nlog: {level: loud}\ndrain_timeout: 20\nallowed_origins: [\"*\", https://a.example/path]\n")
+	require.Len(t, fs, 5)
+	for _, key := range []string{"listen: ", "public_url: ", "log.level: ", "drain_timeout: ", "allowed_origins: "} {
 		require.Contains(t, fs.err().Error(), "\n  "+key)
 	}
 	_, fs = configured(t, "lisen: 127.0.0.1:1\nlog: {detail: info, level: loud}\ndrain_timeout: soon\napi: perhaps\npublic_url: campaigns.example\n")

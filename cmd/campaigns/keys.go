@@ -180,8 +180,8 @@ func newKeysList() *cobra.Command {
 
 func newKeysRevoke() *cobra.Command {
 	c := &cobra.Command{
-		Use: "revoke KEY_ID", Short: "End a key for good, at once", Args: cobra.ExactArgs(1),
-		Long:    "revoke ends a key for good, at once. Revoking it again changes nothing. It takes the key's id (key_…), not the key.",
+		Use: "revoke KEY_ID", Short: "End a key for good", Args: cobra.ExactArgs(1),
+		Long:    "revoke ends a key for good, within two seconds in every process. Revoking it again changes nothing. It takes the key's id (key_…), not the key.",
 		Example: "  campaigns keys revoke key_…",
 	}
 	addSettings(c.Flags(), databaseSettings...)
