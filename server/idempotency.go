@@ -59,11 +59,8 @@ type answer struct {
 
 // record runs the handler and keeps its answer from the client for now.
 func (s *Server) record(c echo.Context, next echo.HandlerFunc) ([]byte, store.Ending) {
-	outward := c.Response()
 	into := &recorder{header: http.Header{}, status: http.StatusOK}
-	c.SetResponse(echo.NewResponse(into, c.Echo()))
-	err := next(c)
-	c.SetResponse(outward)
+	err := answeringInto(c, into, next)
 	a := answer{Status: into.status, Header: into.header, Body: into.body.Bytes()}
 	ending := store.Done
 	if err != nil {
@@ -79,6 +76,15 @@ func (s *Server) record(c echo.Context, next echo.HandlerFunc) ([]byte, store.En
 		panic(err)
 	}
 	return text, ending
+}
+
+// answeringInto runs the handler with another place for its answer. What a panic
+// is answered with goes to the client again.
+func answeringInto(c echo.Context, w http.ResponseWriter, next echo.HandlerFunc) error {
+	outward := c.Response()
+	defer c.SetResponse(outward)
+	c.SetResponse(echo.NewResponse(w, c.Echo()))
+	return next(c)
 }
 
 // give sends a recorded answer. An error comes in the form that this request asks for.
