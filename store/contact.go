@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // Contact is a person as the account knows them. ExternalID, Phone and Email
@@ -37,7 +39,9 @@ func (s *Store) CreateContact(ctx context.Context, sc Scope, c Contact) (Contact
 	c.ID, c.PublicID, c.AccountID, c.Mode = 0, newID("con"), sc.Account, sc.Mode
 	c.CreatedAt = now()
 	c.UpdatedAt = c.CreatedAt
-	if err := s.db.WithContext(ctx).Create(&c).Error; err != nil {
+	// A transaction, so that within Once contactClash may read after a refusal.
+	err := s.write(ctx, func(tx *gorm.DB) error { return tx.Create(&c).Error })
+	if err != nil {
 		return Contact{}, s.contactClash(ctx, sc, &c, fmt.Errorf("create contact: %w", err))
 	}
 	return c, nil

@@ -79,14 +79,16 @@ func TestRequestsAreApart(t *testing.T) {
 func TestRefusalIsKeptAndItsChangeUndone(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		sc := newScope(t, s)
+		_, err := s.CreateContact(t.Context(), sc, store.Contact{Phone: ptr("+4915112345678")})
+		require.NoError(t, err)
 		calls := 0
 		for i := range 2 {
 			answer, replayed, err := s.Once(t.Context(), sc, request("a", "x"), func(tx *store.Store) ([]byte, store.Ending) {
 				calls++
 				_, err := tx.CreateList(t.Context(), sc, store.List{Name: "Friends"})
 				require.NoError(t, err)
-				_, err = tx.CreateContact(t.Context(), sc, store.Contact{Phone: ptr("no phone")}) // and a statement that fails
-				require.Error(t, err)
+				_, err = tx.CreateContact(t.Context(), sc, store.Contact{Phone: ptr("+4915112345678")}) // and a statement that fails
+				require.Equal(t, map[string]string{"/phone": store.CodeValidation}, fields(t, err))
 				return []byte("no"), store.Refused
 			})
 			require.NoError(t, err)
