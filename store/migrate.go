@@ -15,7 +15,8 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// Migrate brings the schema up to date and returns the versions it applied.
+// Migrate brings the schema up to date, with the installation's secret, and
+// returns the versions it applied.
 // Any number of processes may call it at once: they wait for each other.
 func (s *Store) Migrate(ctx context.Context) (applied []int64, err error) {
 	p, release, err := s.migrator(ctx)
@@ -30,7 +31,7 @@ func (s *Store) Migrate(ctx context.Context) (applied []int64, err error) {
 	for _, r := range rs {
 		applied = append(applied, r.Source.Version)
 	}
-	return applied, nil
+	return applied, s.makeSecret(ctx)
 }
 
 // migrator uses a session's advisory lock on PostgreSQL, a file lock on SQLite.

@@ -1,10 +1,12 @@
 package store_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -163,5 +165,24 @@ func TestMembersOfAListPageNewestFirst(t *testing.T) {
 			p.Cursor = next
 		}
 		require.Equal(t, want, got)
+	})
+}
+
+// TestPageNeedsNoWriter turns a page in a process that has just started, while
+// another call of it holds the one writer that SQLite has.
+func TestPageNeedsNoWriter(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		sc := newScope(t, s)
+		newLists(t, s, sc, 2)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, _, err := s.Once(ctx, sc, request("a", "x"), func(*store.Store) ([]byte, store.Ending) {
+			_, next, err := s.Lists(ctx, sc, "", store.Page{Limit: 1})
+			require.NoError(t, err)
+			_, _, err = s.Lists(ctx, sc, "", store.Page{Limit: 1, Cursor: next})
+			require.NoError(t, err)
+			return nil, store.Done
+		})
+		require.NoError(t, err)
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -60,9 +61,8 @@ type base struct {
 	lock       *flock.Flock  // SQLite only: held by the process that sends
 	claims     sync.Map      // SQLite only: the requests being worked on, see Once
 	changes    broadcast
-	partitions sync.Map // PostgreSQL: the partitions of messages known to exist
-	secret     []byte   // signs cursors and links; read once by Migrate or on first use
-	secretOnce sync.Mutex
+	partitions sync.Map               // PostgreSQL: the partitions of messages known to exist
+	secret     atomic.Pointer[[]byte] // nil until Secret has read it
 }
 
 const (
