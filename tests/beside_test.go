@@ -66,8 +66,9 @@ func TestDocumentsAreSentAnewOnlyWhenTheyChanged(t *testing.T) {
 	for _, path := range []string{"openapi.yaml", "openapi.json", "docs", "docs/reference.js", "docs/errors", "docs/errors/NOT_FOUND", src[1]} {
 		first := plainly(t, http.MethodGet, s.url+"/"+path)
 		tag := first.header.Get("ETag")
-		require.Regexp(t, `^W/"[0-9a-f]+"$`, tag, path)
-		for _, has := range [][]string{{tag}, {"W/" + tag}, {"*"}, {`"other", ` + tag}, {`"other",W/` + tag + ` , "another"`}, {`"other"`, tag}} {
+		require.Regexp(t, `^(W/)?"[0-9a-f]+"$`, tag, path)
+		strong := strings.TrimPrefix(tag, "W/")
+		for _, has := range [][]string{{tag}, {strong}, {"W/" + strong}, {"*"}, {`"other", ` + tag}, {`"other",W/` + strong + ` , "another"`}, {`"other"`, tag}} {
 			again := plainly(t, http.MethodGet, s.url+"/"+path, headersOf("If-None-Match", has)...)
 			require.Equal(t, http.StatusNotModified, again.status, "%s: %q", path, has)
 			require.Empty(t, again.body)
