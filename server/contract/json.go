@@ -32,6 +32,9 @@ func checkJSON(data []byte, s *schema, f *faults) []byte {
 		return data
 	}
 	w.value(s, space(w.text, 0))
+	if !valid {
+		return data // the edits' places are those of w.text
+	}
 	return respell(data, w.edits)
 }
 

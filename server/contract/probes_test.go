@@ -203,6 +203,7 @@ func TestMalformedBodyIsRefused(t *testing.T) {
 		faulty("bad UTF-8 in a name", 400, post(plus("\"a\xff\":1")), "body /a\uFFFD encoding", "body /a\uFFFD additionalProperties"),
 		faulty("bad UTF-8 in open values", 400, probe{url: "/v1/values", body: "{\"any\":[\"\xff\",{\"\xff\":1}],\"list\":1}"},
 			"body /any/0 encoding", "body /any/1/\uFFFD encoding", "body /list type"),
+		faulty("bad UTF-8 before an integer to be respelled", 400, probe{url: "/v1/values", body: "{\"any\":\"\xff\",\"int\":1e0}"}, "body /any encoding"),
 		faulty("all at once", 400, post("{\"name\":\"\xff\",\"name\":\"\\u0000\",\"channel\":1} x"),
 			"body /name encoding", "body /name repeated", "body /name encoding", "body syntax", "body /channel type", "body /audience required"),
 		faulty("syntax after a duplicate key", 400, post(`{"name":"a","name":"b",}`), "body /name repeated", "body syntax"),
