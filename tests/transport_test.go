@@ -71,7 +71,7 @@ func (c *checkedTransport) ofDocument(res *http.Response, body []byte) error {
 		return err
 	}
 	request := res.Request.Clone(res.Request.Context())
-	request.URL.Path = strings.TrimSuffix(strings.TrimPrefix(request.URL.Path, "/api"), "/")
+	request.URL.Path = strings.TrimSuffix(strings.TrimPrefix(request.URL.EscapedPath(), "/api"), "/") // a%2Fb is one step
 	route, params, err := router.FindRoute(request)
 	if err != nil || undeclared(request) {
 		if res.StatusCode != http.StatusNotFound && res.StatusCode != http.StatusMethodNotAllowed {
