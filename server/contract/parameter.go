@@ -79,12 +79,17 @@ func (s *schema) brokenByParameter(text string) *rule {
 	case s.types == kindBoolean:
 		return s.brokenByLiteral(text)
 	}
-	number := jsontext.Value(text)
-	if s.integer && !plainInteger(text) || !number.IsValid() || number.Kind() != '0' || strings.TrimSpace(text) != text {
+	if s.integer && !plainInteger(text) || !s.integer && !jsonNumber(text) {
 		return &s.typeRule
 	}
 	_, broken := s.brokenByNumber(text)
 	return broken
+}
+
+// jsonNumber says whether text is a number as JSON writes it, and nothing else.
+func jsonNumber(text string) bool {
+	number := jsontext.Value(text)
+	return number.IsValid() && number.Kind() == '0' && strings.TrimSpace(text) == text
 }
 
 // checkPath checks the values that Echo's router cut from the path. The router
