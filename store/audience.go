@@ -53,23 +53,25 @@ type member struct {
 	Skip string // why it cannot be sent to, "" if it can
 }
 
-// audiencePage reads the next contacts of an audience by keyset. For a list the
-// bound stands on both tables: else PostgreSQL scans from the start for each page.
+// audiencePage reads the next contacts of an audience by keyset. For a list it
+// asks for each member's contact by a subquery: a join PostgreSQL may turn around,
+// and without statistics does, to ask for each contact of the account whether it
+// is a member.
 func (s *Store) audiencePage(q *gorm.DB, c *Campaign, a Audience, after int64, limit int) (ms []member, err error) {
-	q = q.Table("contacts").Select("contacts.id, CASE WHEN contacts."+addressColumn(c.Channel)+" IS NULL THEN '"+SkipNoAddress+"' WHEN contacts.opted_out & ? <> 0 THEN '"+SkipOptedOut+"' ELSE '' END AS skip",
-		c.Channel.bit()).
-		Where("contacts.account_id = ? AND contacts.mode = ? AND contacts.id > ?", c.AccountID, c.Mode, after)
+	skip := "CASE WHEN contacts." + addressColumn(c.Channel) + " IS NULL THEN '" + SkipNoAddress + "' WHEN contacts.opted_out & ? <> 0 THEN '" + SkipOptedOut + "' ELSE '' END"
 	if a.Rule == nil {
-		q = q.Joins("JOIN list_members ON list_members.contact_id = contacts.id").
-			Where("list_members.list_id = ? AND list_members.contact_id > ?", a.List, after).Order("list_members.contact_id")
+		q = q.Table("list_members").Select("contact_id AS id, (SELECT "+skip+" FROM contacts WHERE contacts.id = contact_id) AS skip", c.Channel.bit()).
+			Where("list_id = ? AND contact_id > ?", a.List, after).Order("contact_id")
 	} else {
 		where, args, err := s.ruleWhere(*a.Rule)
 		if err != nil {
 			return nil, fmt.Errorf("compile the segment's rule: %w", err)
 		}
-		q = q.Where(where, args...).Order("contacts.id")
+		q = q.Table("contacts").Select("contacts.id, "+skip+" AS skip", c.Channel.bit()).
+			Where("contacts.account_id = ? AND contacts.mode = ? AND contacts.id > ?", c.AccountID, c.Mode, after).
+			Where(where, args...).Order("contacts.id")
 	}
-	if err := q.Limit(limit).Scan(&ms).Error; err != nil {
+	if err := q.Limit(limit).Find(&ms).Error; err != nil {
 		return nil, fmt.Errorf("read the audience: %w", err)
 	}
 	return ms, nil

@@ -52,7 +52,8 @@ func (s *Store) Contact(ctx context.Context, sc Scope, id string) (Contact, erro
 	return find[Contact](s.read(ctx), sc, "contact", id)
 }
 
-// ContactFilter narrows a list of contacts; what is empty does not.
+// ContactFilter narrows a list of contacts; what is empty does not. List is taken
+// alone.
 type ContactFilter struct {
 	Search  string // part of names, addresses or external id
 	List    string // public id
@@ -62,15 +63,10 @@ type ContactFilter struct {
 // Contacts lists contacts, newest first. A list or segment that does not exist
 // is CodeNotFound.
 func (s *Store) Contacts(ctx context.Context, sc Scope, f ContactFilter, p Page) (cs []Contact, next string, err error) {
-	q, key := searching(s.read(ctx).Where(sc.in()), f.Search), "id"
 	if f.List != "" {
-		l, err := s.List(ctx, sc, f.List)
-		if err != nil {
-			return nil, "", err
-		}
-		// Walked along the list, which may be short among many contacts.
-		q, key = q.Joins("JOIN list_members m ON m.contact_id = contacts.id").Where("m.list_id = ?", l.ID), "m.contact_id"
+		return s.members(ctx, sc, f.List, p)
 	}
+	q := searching(s.read(ctx).Where(sc.in()), f.Search)
 	if f.Segment != "" {
 		g, err := s.Segment(ctx, sc, f.Segment)
 		if err != nil {
@@ -80,12 +76,36 @@ func (s *Store) Contacts(ctx context.Context, sc Scope, f ContactFilter, p Page)
 			return nil, "", err
 		}
 	}
-	kind := "contacts " + f.List + " " + f.Segment
-	cs, next, err = pageOf(ctx, s, q, sc, kind, p, newestFirst, key, func(c *Contact) int64 { return c.ID })
+	cs, next, err = pageOf(ctx, s, q, sc, "contacts "+f.Segment, p, newestFirst, "id", func(c *Contact) int64 { return c.ID })
 	if err != nil {
 		return nil, "", fmt.Errorf("list contacts: %w", err)
 	}
 	return cs, next, nil
+}
+
+// members lists the contacts of a list. The list is read first, which may be
+// short among many contacts: a join PostgreSQL may turn around, see audiencePage.
+func (s *Store) members(ctx context.Context, sc Scope, list string, p Page) (cs []Contact, next string, err error) {
+	l, err := s.List(ctx, sc, list)
+	if err != nil {
+		return nil, "", err
+	}
+	err = s.walk(ctx, func(tx *gorm.DB) error {
+		var ms []listMember
+		ms, next, err = pageOf(ctx, s, tx.Where("list_id = ?", l.ID), sc, "members "+list, p, newestFirst, "contact_id", func(m *listMember) int64 { return m.ContactID })
+		if err != nil {
+			return fmt.Errorf("list members: %w", err)
+		}
+		ids := make([]int64, len(ms))
+		for i, m := range ms {
+			ids[i] = m.ContactID
+		}
+		if err := tx.Where("id IN ?", ids).Order("id DESC").Find(&cs).Error; err != nil {
+			return fmt.Errorf("read members: %w", err)
+		}
+		return nil
+	})
+	return cs, next, err
 }
 
 // UpdateContact loads a contact, lets change alter it and saves it, all under

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -18,12 +19,12 @@ func (s *Store) Count(ctx context.Context, query string, args ...any) (n int, er
 	return n, s.db.WithContext(ctx).Raw(query, args...).Scan(&n).Error
 }
 
-// Plans makes PostgreSQL explain every read of the table from now on, in the
+// Plans makes PostgreSQL explain every read of the tables from now on, in the
 // transaction that reads, and keeps what it says.
-func (s *Store) Plans(table string) (plans *[]string, err error) {
+func (s *Store) Plans(tables ...string) (plans *[]string, err error) {
 	plans = new([]string)
 	return plans, s.ro.Callback().Query().After("gorm:query").Register("explain", func(db *gorm.DB) {
-		if db.Error != nil || db.Statement.Table != table {
+		if db.Error != nil || !slices.Contains(tables, db.Statement.Table) {
 			return
 		}
 		rows, err := db.Statement.ConnPool.QueryContext(db.Statement.Context, "EXPLAIN "+db.Statement.SQL.String(), db.Statement.Vars...)

@@ -32,7 +32,11 @@ func (s *Store) FreezePage(ctx context.Context, campaign int64) (more bool, err 
 	if c.BuildAfter == 0 {
 		limit = firstPage
 	}
-	members, err := s.audiencePage(s.read(ctx), &c, *c.Audience, c.BuildAfter, limit)
+	var members []member
+	err = s.walk(ctx, func(tx *gorm.DB) (err error) {
+		members, err = s.audiencePage(tx, &c, *c.Audience, c.BuildAfter, limit)
+		return err
+	})
 	if err != nil {
 		return false, err
 	}

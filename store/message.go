@@ -90,8 +90,8 @@ func (s *Store) Messages(ctx context.Context, sc Scope, campaign string, status 
 }
 
 // walk runs reads that cut a page out of many rows along an index. PostgreSQL
-// guesses that a campaign it has no statistics of has few messages; then reading
-// and sorting them all for each page looks no worse to it than the walk.
+// guesses that a campaign or list it has no statistics of has few rows; then
+// reading and sorting them all for each page looks no worse to it than the walk.
 func (s *Store) walk(ctx context.Context, f func(tx *gorm.DB) error) error {
 	if s.Embedded() {
 		return f(s.read(ctx))

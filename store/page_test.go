@@ -186,3 +186,36 @@ func TestPageNeedsNoWriter(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+func TestShortListAmongManyContactsIsReadAlongTheListWhateverPostgreSQLKnows(t *testing.T) {
+	s := open(t, storetest.PostgresURL(t))
+	_, err := s.Migrate(t.Context())
+	require.NoError(t, err)
+	b := newShop(t, s, 0)
+	c := b.draft()
+	for _, q := range []string{
+		// With autovacuum, which nobody can time, out of the way.
+		"ALTER TABLE contacts SET (autovacuum_enabled = off)",
+		"ALTER TABLE list_members SET (autovacuum_enabled = off)",
+		`INSERT INTO contacts (public_id, account_id, mode, phone, search, created_at, updated_at)
+ SELECT 'con_' || i, account_id, mode, '+49' || i, '', now(), now() FROM lists, generate_series(1, 50000) i`,
+		"INSERT INTO list_members SELECT lists.id, contacts.id FROM lists, contacts WHERE contacts.id > 49900",
+	} {
+		require.NoError(t, s.Exec(t.Context(), q))
+	}
+	plans, err := s.Plans("list_members", "contacts")
+	require.NoError(t, err)
+	for range 2 {
+		require.Empty(t, b.read(c).Blockers)
+		members, _, err := s.Contacts(t.Context(), b.sc, store.ContactFilter{List: b.list}, store.Page{Limit: 100})
+		require.NoError(t, err)
+		require.Len(t, members, 100)
+		require.Len(t, *plans, 3, "the blockers' look at the audience, a page of the list, its contacts")
+		for _, plan := range *plans {
+			require.NotContains(t, plan, "contacts_scope", "which leads to all contacts of the account")
+			require.NotContains(t, plan, "Seq Scan on contacts")
+		}
+		*plans = nil
+		require.NoError(t, s.Exec(t.Context(), "ANALYZE contacts, list_members"))
+	}
+}
