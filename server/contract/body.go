@@ -48,7 +48,8 @@ func (c *compiler) bodies(src *openapi3.RequestBody, limit int64) (map[string]*b
 }
 
 // checkStream fails on a schema that asks more of a stream than its size. A
-// maxLength, which counts characters, is kept by a limit in bytes not above it.
+// maxLength, which counts characters, is kept by a limit in bytes not above it;
+// a minLength of 1 because an empty body is none.
 func checkStream(ref *openapi3.SchemaRef, limit int64) error {
 	if ref == nil {
 		return nil
@@ -61,6 +62,7 @@ func checkStream(ref *openapi3.SchemaRef, limit int64) error {
 	for _, k := range keywords {
 		kept := k == "type" && src.Type.Is("string") ||
 			k == "format" && src.Format == "binary" ||
+			k == "minLength" && src.MinLength == 1 ||
 			k == "maxLength" && int64(*src.MaxLength) >= limit
 		if !kept {
 			return fmt.Errorf("%s is not enforced for a body that is not JSON", k)

@@ -197,6 +197,7 @@ func TestCompileRefusesWhatIsNotEnforcedInAnOperation(t *testing.T) {
 		body(`'text/csv; charset=utf-8': {schema: {type: string}}`):                `ranges`,
 		body(`text/csv: {schema: {type: string, pattern: a}}`):                     `pattern is not enforced for a body that is not JSON`,
 		body(`text/csv: {schema: {type: string, maxLength: 999}}`):                 `maxLength is not enforced`,
+		body(`text/csv: {schema: {type: string, minLength: 2}}`):                   `minLength is not enforced`,
 		body(`text/csv: {schema: {type: object}}`):                                 `type is not enforced`,
 		body(`multipart/form-data: {schema: {type: object, properties: {a: {}}}}`): `is not enforced`,
 		body(`application/x-www-form-urlencoded: {schema: {type: object}}`):        `is not enforced`,
