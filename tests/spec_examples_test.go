@@ -4,19 +4,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/labstack/echo/v4"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/campaigns-api/campaigns/gen/spec"
-	"github.com/campaigns-api/campaigns/server/contract"
+	"github.com/campaigns-api/campaigns/gen/types"
 )
 
 // oracle is a second opinion on what a schema of the document says: a JSON
@@ -165,51 +163,85 @@ func asSlice(v any) []any {
 	return s
 }
 
-// TestExamplesOfRequestsAreTaken sends each one through the validator: its own
-// reading of the document and the library's agree on them.
-func TestExamplesOfRequestsAreTaken(t *testing.T) {
-	checks, err := contract.Compile(document(t), contract.Options{
-		MaxBody:   1 << 20,
-		Authorize: func(echo.Context, string, []string) error { return nil },
-	})
-	require.NoError(t, err)
-	e := echo.New()
-	for id, op := range operations(t) {
-		if op.RequestBody == nil {
-			continue
-		}
-		taken := func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }
-		e.Add(op.method, strings.ReplaceAll(op.path, "{id}", ":id"), taken, checks.Middlewares()[id]...)
-	}
-	for id, op := range operations(t) { // Echo wants all routes before the first request
-		if op.RequestBody == nil {
-			continue
-		}
-		for mediaType, media := range op.RequestBody.Value.Content {
-			for title, example := range media.Examples {
-				rec := httptest.NewRecorder()
-				e.ServeHTTP(rec, requestWith(t, op, mediaType, example.Value.Value))
-				require.Equal(t, http.StatusNoContent, rec.Code, "%s: %s", id, title)
+// TestExamplesOfRequestsSucceed sends each one to the server, in an account of its
+// own that has what the examples name.
+func TestExamplesOfRequestsSucceed(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		sent := 0
+		for id, op := range operations(t) {
+			if op.RequestBody == nil {
+				continue
+			}
+			for mediaType, media := range op.RequestBody.Value.Content {
+				for title, example := range media.Examples {
+					a := s.tester()
+					own := a.ownSamples()
+					path := own.Replace(op.at())
+					got := a.do(op.method, path, own.Replace(bodyOf(t, example.Value.Value)), "Content-Type: "+mediaType)
+					require.Less(t, got.status, 300, "%s: %s: %s", id, title, got.body)
+					sent++
+				}
 			}
 		}
-	}
+		require.Positive(t, sent)
+	})
 }
 
-// requestWith is a call of the operation with an example as its body.
-func requestWith(t *testing.T, op operation, mediaType string, example any) *http.Request {
+// TestExamplesOfQueriesSucceed asks with all the parameters that an operation
+// takes, but for the cursor, which only the server can make.
+func TestExamplesOfQueriesSucceed(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		a := s.tester()
+		own := a.ownSamples()
+		for id, op := range operations(t) {
+			if op.method != http.MethodGet {
+				continue
+			}
+			query := url.Values{}
+			for _, p := range op.Parameters {
+				if p.Value.In == "query" && p.Value.Name != "cursor" {
+					query.Set(p.Value.Name, fmt.Sprint(p.Value.Schema.Value.Examples[0]))
+				}
+			}
+			got := a.do(op.method, own.Replace(op.at())+"?"+query.Encode(), "")
+			require.Equal(t, http.StatusOK, got.status, "%s: %s", id, got.body)
+		}
+	})
+}
+
+// at is the operation's path with the document's samples in it.
+func (o operation) at() string {
+	path := o.path
+	for _, p := range o.Parameters {
+		if p.Value.In == "path" {
+			path = strings.ReplaceAll(path, "{"+p.Value.Name+"}", p.Value.Schema.Value.Examples[0].(string))
+		}
+	}
+	return path
+}
+
+// bodyOf is an example as it is sent: a file as it is, all else as JSON.
+func bodyOf(t *testing.T, example any) string {
 	t.Helper()
-	path := op.path
-	if id := op.parameter("id"); id != nil {
-		path = strings.ReplaceAll(path, "{id}", id.Schema.Value.Examples[0].(string))
+	if file, isText := example.(string); isText {
+		return file
 	}
-	body, isText := example.(string) // a file; all else is JSON
-	if !isText {
-		text, err := json.Marshal(example)
-		require.NoError(t, err)
-		body = string(text)
-	}
-	r := httptest.NewRequest(op.method, path, strings.NewReader(body))
-	r.Header.Set("Content-Type", mediaType)
-	r.Header.Set("X-API-Key", "dv_test_sk_demo")
-	return r
+	text, err := json.Marshal(example)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// ownSamples makes what the examples name and puts its ids in place of theirs.
+func (a *api) ownSamples() *strings.Replacer {
+	a.t.Helper()
+	own := a.oneOfEach()
+	other := a.newContact(types.ContactCreate{ExternalID: p("other")}).ID
+	mail := want[types.TemplateEnvelope](a.t, http.StatusCreated, read(a.CreateTemplate(a.t.Context(),
+		types.TemplateCreate{Name: "Mine", Channel: types.ChannelEmail, Body: "Hi"}))).Data.ID
+	const schemas = "#/components/schemas/"
+	return strings.NewReplacer(
+		"con_abc123", own["contact"], "con_def456", other, "tpl_abc123", mail,
+		"lst_abc123", own[schemas+"ListID"], "seg_abc123", own[schemas+"SegmentID"],
+		"cmp_abc123", own[schemas+"CampaignID"], "imp_abc123", own[schemas+"ImportID"],
+	)
 }
