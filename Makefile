@@ -14,7 +14,7 @@ STAMP = $(VERSION)$(addprefix +,$(COMMIT))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test check generate generated scalar lint format race bench clean
+.PHONY: help build run test check contract released generate generated scalar lint format race bench clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,34 @@ test: ## Run every test, on SQLite and on PostgreSQL
 	@$(GO) test -v -run '^TestEachRunsOncePerDatabase$$' ./store/storetest | sed -n 's/.*\(no PostgreSQL:.*\)/Tested on SQLite alone. There is \1/p'
 	@$(GO) test -v -run '^TestThereIsABrowser$$' ./tests | sed -n 's/.*\(no Chromium.*\)/No page was looked at. There is \1/p'
 
-check: test generated lint race ## Everything CI checks
+check: test generated lint contract race ## Everything CI checks
+
+# Tools that others wrote, each pinned: Redocly (Node.js), Schemathesis (Python) and
+# oasdiff (Go). They install themselves into ignored folders when their list changed.
+# It takes about three minutes and at most twelve.
+CONTRACT = tests/contract
+REDOCLY = $(CONTRACT)/node_modules/.bin/redocly
+RELEASE = $(shell git describe --tags --abbrev=0 2>/dev/null)
+contract: export REDOCLY_TELEMETRY = off
+contract: export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
+contract: $(CONTRACT)/node_modules/installed $(CONTRACT)/.venv/installed ## Hold openapi.yaml and the running server to each other with others' tools (needs Node.js and Python)
+	$(REDOCLY) lint --config $(CONTRACT)/redocly.yaml openapi.yaml $(CONTRACT)/stories/*.arazzo.yaml
+	$(TOOL) oasdiff breaking --fail-on ERR $(if $(RELEASE),$(RELEASE):openapi.yaml,$(CONTRACT)/released.openapi.yaml) openapi.yaml
+	$(if $(shell command -v timeout),timeout -k 10s 12m) $(GO) test -tags contract -count 1 -timeout 11m -v -run '^TestServerKeepsTheContractAsOthersReadIt$$' ./tests
+
+$(CONTRACT)/node_modules/installed: $(CONTRACT)/package-lock.json
+	@command -v npm >/dev/null || { echo "make contract needs Node.js with npm (Debian: apt install nodejs npm)"; exit 1; }
+	npm ci --prefix $(CONTRACT) --no-audit --no-fund
+	@touch $@
+
+$(CONTRACT)/.venv/installed: $(CONTRACT)/requirements.txt
+	@command -v python3 >/dev/null || { echo "make contract needs Python 3.10 or later (Debian: apt install python3-venv)"; exit 1; }
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+released: ## At a release: keep openapi.yaml as what later ones must not break
+	cp openapi.yaml $(CONTRACT)/released.openapi.yaml
 
 generate: ## Write gen/ anew from openapi.yaml
 	$(GO) generate ./gen/...
