@@ -48,7 +48,8 @@ contract: $(CONTRACT)/node_modules/installed $(CONTRACT)/.venv/installed ## Hold
 	$(if $(shell command -v timeout),timeout -k 10s 12m) $(GO) test -tags contract -count 1 -timeout 11m -v -run '^TestServerKeepsTheContractAsOthersReadIt$$' ./tests
 
 $(CONTRACT)/node_modules/installed: $(CONTRACT)/package-lock.json
-	@command -v npm >/dev/null || { echo "make contract needs Node.js with npm (Debian: apt install nodejs npm)"; exit 1; }
+	@command -v npm >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' || \
+	{ echo "make contract needs Node.js 20 or later, with npm (Debian 13: apt install nodejs npm)"; exit 1; }
 	npm ci --prefix $(CONTRACT) --no-audit --no-fund
 	@touch $@
 
