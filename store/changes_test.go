@@ -45,6 +45,9 @@ func requireTold(t *testing.T, s *store.Store, sc store.Scope, c store.Campaign,
 
 // rename gives a campaign another name than it has.
 func rename(c *store.Campaign) error {
+	if err := c.Edit(); err != nil {
+		return err
+	}
 	c.Name = map[string]string{"Spring": "Summer", "Summer": "Spring"}[c.Name]
 	return nil
 }
