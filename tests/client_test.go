@@ -22,22 +22,20 @@ const patience = 90 * time.Second
 // api is the generated client with one key, whose answers are all checked.
 type api struct {
 	*client.Client
-	t       *testing.T
-	url     string
-	key     string
-	checked *checkedTransport
+	t   *testing.T
+	url string
+	key string
 }
 
 func newAPI(t *testing.T, url, key string) *api {
 	t.Helper()
-	checked := &checkedTransport{t: t, succeeded: map[string]bool{}}
 	withKey := func(_ context.Context, r *http.Request) error {
 		r.Header.Set("X-API-Key", key)
 		return nil
 	}
-	c, err := client.NewClient(url, client.WithHTTPClient(&http.Client{Transport: checked}), client.WithRequestEditorFn(withKey))
+	c, err := client.NewClient(url, client.WithHTTPClient(&http.Client{Transport: &checkedTransport{t: t}}), client.WithRequestEditorFn(withKey))
 	require.NoError(t, err)
-	return &api{c, t, url, key, checked}
+	return &api{c, t, url, key}
 }
 
 // answer is one, read to its end.

@@ -68,6 +68,7 @@ var badBodies = []badRequest{
 		[]string{"body /external_id", "body /phone", "body /email"},
 	},
 	{"PUT /v1/contacts/{contact}", `{"external_id":null,"phone":null,"email":null}`, nil, 422, "MISSING_REQUIRED_FIELD", []string{"body "}},
+	{"PUT /v1/contacts/{contact}", `{"phone":"+9990000000"}`, nil, 422, "INVALID_PHONE_NUMBER", []string{"body /phone"}},
 	{"PUT /v1/contacts/{contact}", `{"opted_out":[]}`, nil, 422, "VALIDATION_ERROR", []string{"body /opted_out"}},
 	{"POST /v1/contacts/{contact}/opt-out", `{"channels":[]}`, nil, 422, "VALIDATION_ERROR", []string{"body /channels"}},
 	{
@@ -87,10 +88,16 @@ var badBodies = []badRequest{
 		[]string{"body /rule/any/0/value", "body /rule/any/1/not/operator", "body /rule/any/2/operator", "body /rule/any/3/values"},
 	},
 	{
+		"POST /v1/segments", `{"name":"x","rule":{"all":[{"field":"email","operator":"at_least","value":"a"},{"field":"opted_out","operator":"has","value":"fax"}]}}`,
+		nil, 422, "VALIDATION_ERROR",
+		[]string{"body /rule/all/0/operator", "body /rule/all/1/value"},
+	},
+	{
 		"POST /v1/segments", `{"name":"x","rule":` + strings.Repeat(`{"not":`, 9) + `{"tag":"a","operator":"has"}` + strings.Repeat("}", 10), nil, 422, "VALIDATION_ERROR",
 		[]string{"body /rule" + strings.Repeat("/not", 8)},
 	},
 	{"POST /v1/templates", `{"name":"x","channel":"sms","body":"{% for %}"}`, nil, 422, "INVALID_TEMPLATE", []string{"body /body"}},
+	{"PUT /v1/templates/{template}", `{"body":"Hi {{ first_name"}`, nil, 422, "INVALID_TEMPLATE", []string{"body /body"}},
 	{"PUT /v1/templates/{template}", `{"subject":"Hi","content_type":"text/html"}`, nil, 422, "VALIDATION_ERROR", []string{"body /content_type", "body /subject"}},
 }
 
@@ -137,6 +144,7 @@ var badRequests = []badRequest{
 	{"POST /v1/imports", "external_id;phone\n1;2\n", csv, 422, "VALIDATION_ERROR", []string{"body /columns/external_id;phone", "body /columns"}},
 	{"POST /v1/imports", "external_id,\"phone\n", csv, 422, "VALIDATION_ERROR", []string{"body /columns"}},
 	{"POST /v1/imports", `[{"email":"a@example.com"}]`, nil, 415, "UNSUPPORTED_MEDIA_TYPE", []string{"header Content-Type"}},
+	{"POST /v1/imports", "email\na@example.com\n", []string{"Content-Type: text/csv; charset=utf-16"}, 415, "UNSUPPORTED_MEDIA_TYPE", []string{"header Content-Type"}},
 	{"POST /v1/imports?list_id=lst_unknown", "email\na@example.com\n", csv, 404, "NOT_FOUND", nil},
 	{"POST /v1/imports?list_id=nonsense&dry_run=1", "email\na@example.com\n", csv, 400, "VALIDATION_ERROR", []string{"query list_id", "query dry_run"}},
 }

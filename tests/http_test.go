@@ -17,6 +17,7 @@ import (
 )
 
 // plainly makes a request without a client's help: no redirects, no unpacking.
+// The answer is checked all the same.
 func plainly(t *testing.T, method, url string, headers ...string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
@@ -25,7 +26,7 @@ func plainly(t *testing.T, method, url string, headers ...string) answer {
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Add(name, value)
 	}
-	got := read((&http.Transport{DisableCompression: true}).RoundTrip(r))
+	got := read((&checkedTransport{t: t, over: &http.Transport{DisableCompression: true}}).RoundTrip(r))
 	require.NoError(t, got.err)
 	return got
 }
@@ -115,7 +116,7 @@ func TestLargeAnswersAreCompressedForWhoTakesIt(t *testing.T) {
 
 func TestPagesOfOtherOriginsAreLetInWhenToldTo(t *testing.T) {
 	eachInProcess(t, func(t *testing.T, s *inProcess) {
-		h, err := server.New(server.Options{Store: s.store, Log: slog.New(slog.DiscardHandler), AllowedOrigins: []string{"https://app.example.com"}})
+		h, err := server.New(server.Options{Store: s.store, Log: slog.New(slog.DiscardHandler), RateLimits: true, AllowedOrigins: []string{"https://app.example.com"}})
 		require.NoError(t, err)
 		open := httptest.NewServer(h)
 		t.Cleanup(open.Close)

@@ -64,6 +64,7 @@ func TestSegmentHoldsWhoMatchesItsRuleNow(t *testing.T) {
 		{attribute("orders", types.RuleOperatorGreaterThan, 3.5), []string{"ana"}},
 		{attribute("orders", types.RuleOperatorEquals, "12"), nil}, // a string is no number
 		{attribute("trial", types.RuleOperatorEquals, true), []string{"cleo"}},
+		{attribute("trial", types.RuleOperatorEquals, false), []string{"ana"}},
 		{types.Rule{Any: []types.Rule{attribute("trial", types.RuleOperatorEquals, true), {All: []types.Rule{vip, in}}}}, []string{"ana", "cleo"}},
 	}
 	eachInProcess(t, func(t *testing.T, s *inProcess) {

@@ -1,8 +1,12 @@
 package tests
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,8 +37,9 @@ func (a *api) importErrors(id string) (faults []string) {
 // TestImportTellsWhatIsWrongByLine has the same rows in both formats: three good
 // ones, and others between them.
 func TestImportTellsWhatIsWrongByLine(t *testing.T) {
+	formats := map[string]types.ImportFormat{"Text/CSV; charset=UTF-8": types.ImportFormatCsv, "application/x-ndjson": types.ImportFormatNdjson}
 	files := map[string]string{
-		"text/csv": "external_id,phone,email,country,attributes.age,attributes.note\r\n" +
+		"Text/CSV; charset=UTF-8": "external_id,phone,email,country,attributes.age,attributes.note\r\n" +
 			"a,+4915112000001,,DE,41,\r\n" +
 			"b,12,nobody,DE,,\r\n" + // 3: two faults
 			"\r\n" +
@@ -57,10 +62,14 @@ func TestImportTellsWhatIsWrongByLine(t *testing.T) {
 		for mediaType, file := range files {
 			a := s.tester()
 			list := a.newList("People")
-			i := a.awaitImport(a.importFile(mediaType, file, &list.ID).ID)
+			taken := a.importFile(mediaType, file, &list.ID)
+			require.Equal(t, types.Import{
+				ID: taken.ID, Status: types.ImportStatusPending, Format: formats[mediaType], ListID: &list.ID, Bytes: int64(len(file)), CreatedAt: taken.CreatedAt,
+			}, taken)
+			i := a.awaitImport(taken.ID)
+			require.NotNil(t, i.CompletedAt)
 			faults := a.importErrors(i.ID)
 			require.Equal(t, types.ImportRows{Processed: 7, Created: 3, Failed: 4}, i.Rows, "%s: %s", mediaType, faults)
-			require.EqualValues(t, len(file), i.Bytes)
 			require.Equal(t, []string{
 				"3 phone INVALID_PHONE_NUMBER", "3 email INVALID_EMAIL", "7  MISSING_REQUIRED_FIELD", "8 country VALIDATION_ERROR",
 			}, faults[:4], mediaType)
@@ -73,6 +82,44 @@ func TestImportTellsWhatIsWrongByLine(t *testing.T) {
 			require.Equal(t, []any{"x", true, float64(41)},
 				[]any{members[0].Attributes["age"], members[1].Attributes["age"], members[2].Attributes["age"]}, mediaType)
 		}
+	})
+}
+
+// brokenOff is a transport that ends a request in the middle of its body, and
+// stays for the answer.
+func brokenOff(t *testing.T) roundTripper {
+	return func(r *http.Request) (*http.Response, error) {
+		to, err := net.Dial("tcp", r.URL.Host)
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(func() { _ = to.Close() })
+		out := bufio.NewWriter(to)
+		r.ContentLength += 100
+		require.ErrorContains(t, r.Write(out), "ContentLength")
+		if err := errors.Join(out.Flush(), to.(*net.TCPConn).CloseWrite()); err != nil {
+			return nil, err
+		}
+		return http.ReadResponse(bufio.NewReader(to), r)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestBrokenOffUploadIsNotKept(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		a := s.tester()
+		for mediaType, file := range map[string]string{"text/csv": "email\nana@example.com\n", "application/x-ndjson": `{"email":"ana@example.com"}` + "\n"} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+"/v1/imports", strings.NewReader(file))
+			require.NoError(t, err)
+			r.Header.Set("X-API-Key", a.key)
+			r.Header.Set("Content-Type", mediaType)
+			e := refused(t, http.StatusBadRequest, read((&checkedTransport{t: t, over: brokenOff(t)}).RoundTrip(r)))
+			require.Equal(t, types.ErrorCodeVALIDATIONERROR, e.Code, mediaType)
+		}
+		require.Empty(t, want[types.ImportPage](t, http.StatusOK, read(a.ListImports(t.Context(), nil))).Data)
 	})
 }
 

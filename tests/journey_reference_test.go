@@ -151,17 +151,22 @@ func TestPathsAreAnsweredInEveryWayTheyAreWritten(t *testing.T) {
 // at the next start.
 func TestDemoIsMadeAgainAtEachStart(t *testing.T) {
 	t.Parallel()
-	i := install(t, "sqlite:"+storetest.SQLitePath(t))
-	server := i.start("serve", "--dev")
-	server.api(demoKey).send("cmp_abc123")
-	server.stop()
+	storetest.Each(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		i := install(t, dsn)
+		server := i.start("serve", "--dev")
+		a := server.api(demoKey)
+		a.send("cmp_abc123")
+		a.await("cmp_abc123", completed)
+		server.stop()
 
-	server = i.start("serve", "--dev")
-	again := server.api(demoKey).campaign("cmp_abc123")
-	require.Equal(t, types.CampaignStatusDraft, again.Status)
-	require.Nil(t, again.Progress)
-	server.stop()
+		server = i.start("serve", "--dev")
+		again := server.api(demoKey).campaign("cmp_abc123")
+		require.Equal(t, types.CampaignStatusDraft, again.Status)
+		require.Nil(t, again.Progress)
+		server.stop()
 
-	e := refused(t, http.StatusUnauthorized, read(i.start("serve").api(demoKey).GetCampaign(t.Context(), "cmp_abc123")))
-	require.Equal(t, types.ErrorCodeINVALIDAPIKEY, e.Code)
+		e := refused(t, http.StatusUnauthorized, read(i.start("serve").api(demoKey).GetCampaign(t.Context(), "cmp_abc123")))
+		require.Equal(t, types.ErrorCodeINVALIDAPIKEY, e.Code)
+	})
 }

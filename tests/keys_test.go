@@ -13,6 +13,7 @@ import (
 
 	"github.com/campaigns-api/campaigns/gen/types"
 	"github.com/campaigns-api/campaigns/store"
+	"github.com/campaigns-api/campaigns/store/storetest"
 )
 
 // call makes a well-formed request of an operation: with these ids in its path,
@@ -77,6 +78,32 @@ func TestEveryOperationNeedsAKeyThatWorks(t *testing.T) {
 				require.Equal(t, code, refused(t, http.StatusUnauthorized, a.call(op, nil)).Code, id)
 			}
 		}
+	})
+}
+
+// TestKeyMadeOnTheCommandLineOpensTheAPIUntilItIsRevoked does so beside a server
+// that runs.
+func TestKeyMadeOnTheCommandLineOpensTheAPIUntilItIsRevoked(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		i := install(t, dsn)
+		server := i.start("serve", "--workers=false")
+		var key struct{ ID, Key string }
+		i.run(&key, "keys", "create", "--account", i.account("Acme"), "--mode", "live", "--scopes", "campaigns:read,campaigns:write", "--expires", "1h")
+		a := server.api(key.Key)
+		want[types.CampaignPage](t, http.StatusOK, read(a.ListCampaigns(t.Context(), nil)))
+		refused(t, http.StatusForbidden, read(a.ListContacts(t.Context(), nil)))
+
+		var revoked struct{ Status string }
+		i.run(&revoked, "keys", "revoke", key.ID)
+		require.Equal(t, "revoked", revoked.Status)
+		eventually(t, func() bool { // within the seconds for which a server remembers a key
+			got := read(a.ListCampaigns(t.Context(), nil))
+			require.NoError(t, got.err)
+			return got.status == http.StatusUnauthorized
+		}, "the key to be of no use")
+		server.stop()
 	})
 }
 
