@@ -62,6 +62,20 @@ const maxJSONBody = 1 << 20
 
 // New compiles the contract and returns the handler that answers it.
 func New(o Options) (http.Handler, error) {
+	e, err := routes(o)
+	if err != nil {
+		return nil, err
+	}
+	compress, err := gzhttp.NewWrapper()
+	if err != nil {
+		return nil, fmt.Errorf("set up gzip: %w", err)
+	}
+	return compress(headAsGet(e)), nil
+}
+
+// routes is everything that is served: the operations of the contract with the
+// checks compiled from it, and what is beside them.
+func routes(o Options) (*echo.Echo, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(spec.YAML)
 	if err != nil {
 		return nil, fmt.Errorf("load openapi.yaml: %w", err)
@@ -88,14 +102,7 @@ func New(o Options) (http.Handler, error) {
 	apiserver.RegisterHandlersWithOptions(e, apiserver.NewStrictHandler(s, nil), apiserver.RegisterHandlersOptions{
 		OperationMiddlewares: s.middlewares(doc, checks),
 	})
-	if err := s.routeBeside(e, doc); err != nil {
-		return nil, err
-	}
-	compress, err := gzhttp.NewWrapper()
-	if err != nil {
-		return nil, fmt.Errorf("set up gzip: %w", err)
-	}
-	return compress(headAsGet(e)), nil
+	return e, s.routeBeside(e, doc)
 }
 
 // headAsGet answers HEAD as the GET whose body net/http, which knows the method
