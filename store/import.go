@@ -222,11 +222,33 @@ func (s *Store) receiving(ctx context.Context, id int64, set map[string]any, f f
 }
 
 // discard forgets an import that did not come in whole, also when that is
-// because the caller has gone away.
+// because the caller has gone away. If it is because the database has, discard
+// goes on trying after it has returned, so that a repeat of the call need not
+// wait for receiveTimeout.
 func (s *Store) discard(ctx context.Context, id int64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	if err := s.db.WithContext(ctx).Where("id = ?", id).Delete(&Import{}).Error; err != nil {
+	err := s.forgetUpload(ctx, id)
+	if Away(err) {
+		s.unfinished.Go(func() {
+			for err := err; Away(err); err = s.forgetUpload(s.open, id) {
+				select {
+				case <-s.open.Done():
+					return
+				case <-time.After(discardPause):
+				}
+			}
+		})
+	}
+	return err
+}
+
+const discardPause = 500 * time.Millisecond
+
+// forgetUpload leaves an import that has come in whole: the database may have
+// kept that and gone away before it could say so.
+func (s *Store) forgetUpload(ctx context.Context, id int64) error {
+	if err := s.db.WithContext(ctx).Where("id = ? AND status = ?", id, ImportReceiving).Delete(&Import{}).Error; err != nil {
 		return fmt.Errorf("forget an import: %w", err)
 	}
 	return nil

@@ -63,6 +63,16 @@ type base struct {
 	changes    broadcast
 	partitions sync.Map               // PostgreSQL: the partitions of messages known to exist
 	secret     atomic.Pointer[[]byte] // nil until Secret has read it
+
+	open       context.Context // ends with Close
+	end        context.CancelFunc
+	unfinished sync.WaitGroup // what goes on after its caller was answered, see discard
+}
+
+func newBase() *base {
+	b := &base{}
+	b.open, b.end = context.WithCancel(context.Background())
+	return b
 }
 
 const (
@@ -111,7 +121,8 @@ func openPostgres(ctx context.Context, dsn string) (*Store, error) {
 		pool.Close()
 		return nil, fmt.Errorf("reach PostgreSQL: %w", err)
 	}
-	s := &Store{base: &base{pool: pool}}
+	s := &Store{base: newBase()}
+	s.pool = pool
 	s.sql = stdlib.OpenDBFromPool(pool)
 	s.sqlRO = s.sql
 	if s.db, err = gorm.Open(postgres.New(postgres.Config{Conn: s.sql}), gormConfig()); err != nil {
@@ -143,7 +154,8 @@ func openSQLite(path string) (*Store, error) {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-32768)",
 	}, "_time_integer_format": {"unix_micro"}, "_inttotime": {"1"}}
 	uri := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
-	s := &Store{base: &base{path: path}}
+	s := &Store{base: newBase()}
+	s.path = path
 	var err error
 	if s.sql, err = sql.Open("sqlite", uri+"&_txlock=immediate"); err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
@@ -165,6 +177,8 @@ func openSQLite(path string) (*Store, error) {
 
 // Close gives every connection back. The Store is of no use afterwards.
 func (s *Store) Close() error {
+	s.end()
+	s.unfinished.Wait()
 	var err error
 	if s.sqlRO != s.sql {
 		err = s.sqlRO.Close()
