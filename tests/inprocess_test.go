@@ -36,30 +36,36 @@ func eachInProcess(t *testing.T, f func(t *testing.T, s *inProcess)) {
 
 func startInProcess(t *testing.T, dsn string) *inProcess {
 	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	s := serveInProcess(t, dsn, log)
+	ctx, stop := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	parts.Go(func() {
+		// An error says that it never began, which a short test does not wait for.
+		if err := delivery.New(s.store, delivery.Options{Log: log, PublicURL: publicURL}).Run(ctx); err != nil && ctx.Err() == nil {
+			t.Error(err)
+		}
+	})
+	parts.Go(func() { delivery.NewImporter(s.store, log).Run(ctx) })
+	t.Cleanup(func() {
+		stop()
+		parts.Wait()
+	})
+	return s
+}
+
+// serveInProcess is the API alone: nothing is sent and no file is worked.
+func serveInProcess(t *testing.T, dsn string, log *slog.Logger) *inProcess {
+	t.Helper()
 	st, err := store.Open(t.Context(), dsn)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, st.Close()) })
 	_, err = st.Migrate(t.Context())
 	require.NoError(t, err)
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	h, err := server.New(server.Options{Store: st, Log: log, PublicURL: publicURL, RateLimits: true})
 	require.NoError(t, err)
 	web := httptest.NewServer(h)
 	t.Cleanup(web.Close)
-
-	ctx, stop := context.WithCancel(context.Background())
-	var parts sync.WaitGroup
-	parts.Go(func() {
-		// An error says that it never began, which a short test does not wait for.
-		if err := delivery.New(st, delivery.Options{Log: log, PublicURL: publicURL}).Run(ctx); err != nil && ctx.Err() == nil {
-			t.Error(err)
-		}
-	})
-	parts.Go(func() { delivery.NewImporter(st, log).Run(ctx) })
-	t.Cleanup(func() {
-		stop()
-		parts.Wait()
-	})
 	return &inProcess{t, web.URL, st}
 }
 

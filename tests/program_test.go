@@ -28,12 +28,32 @@ import (
 var scratch string
 
 // TestMain runs more tests at once than there are processors, unless the command
-// line says otherwise: most of them wait, for leases and for the clock.
+// line says otherwise: most of them wait, for leases and for the clock. When all
+// have run it fails for what the document promises and no test has seen.
 func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	os.Exit(inScratch(m.Run))
+	code := inScratch(m.Run)
+	if code == 0 && allTestsRan() {
+		code = judge()
+	}
+	os.Exit(code)
+}
+
+// judge compares what the tests saw with the document.
+func judge() int {
+	doc, err := loaded()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	missing := produced.missing(doc)
+	if len(missing) == 0 {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "FAIL: the document promises what no test has seen:\n  %s\n", strings.Join(missing, "\n  "))
+	return 1
 }
 
 func inScratch(run func() int) (code int) {

@@ -23,6 +23,7 @@ import (
 
 // checkedTransport is that of every client here: it holds each answer to the
 // document, declared status and all, and fails the test for one that breaks it.
+// What it saw stands in produced.
 type checkedTransport struct {
 	t    *testing.T
 	over http.RoundTripper // nil for the usual one
@@ -117,6 +118,9 @@ func ofDocument(res *http.Response, body []byte) error {
 	}
 	if res.StatusCode < 500 && res.StatusCode != http.StatusUnauthorized && res.Header.Get("X-RateLimit-Remaining") == "" {
 		return errors.New("an answer to a key does not say how often it may call")
+	}
+	if !head {
+		produced.note(route.Operation.OperationID, res.StatusCode)
 	}
 	return openapi3filter.ValidateResponse(request.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, PathParams: params, Route: route},
