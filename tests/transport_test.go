@@ -74,9 +74,9 @@ func check(res *http.Response, body []byte) error {
 	return errors.Join(ofDocument(res, body), ofEnvelope(res, body))
 }
 
-// plainPath is the path as the document writes it.
+// plainPath is the path as the document writes it; a%2Fb is one step of it.
 func plainPath(r *http.Request) string {
-	return strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/api"), "/")
+	return strings.TrimSuffix(strings.TrimPrefix(r.URL.EscapedPath(), "/api"), "/")
 }
 
 // routed is the document made fit for checking answers with it.
