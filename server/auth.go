@@ -8,23 +8,34 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
 	"github.com/campaigns-api/campaigns/store"
 )
 
-// The keys in use are remembered by their hash, so that a request costs no
-// question to the database; a revoked one works no longer than keyMemory.
+// The keys in use are remembered, so that a request costs no question to the
+// database; a revoked one works no longer than keyMemory.
 const (
 	keyMemory      = 2 * time.Second
 	rememberedKeys = 10_000
 )
 
-type keyMemo = expirable.LRU[[sha256.Size]byte, store.Key]
+// keyMemo remembers keys by the hash of the secret. As in the database, nobody
+// can choose how much of a hash matches, so a look-up's time tells nothing.
+type keyMemo = lru.Cache[[sha256.Size]byte, rememberedKey]
 
-func newKeyMemo() *keyMemo {
-	return expirable.NewLRU[[sha256.Size]byte, store.Key](rememberedKeys, nil, keyMemory)
+type rememberedKey struct {
+	store.Key
+	until time.Time
+}
+
+func newKeyMemo(size int) *keyMemo {
+	m, err := lru.New[[sha256.Size]byte, rememberedKey](size)
+	if err != nil { // of a size below 1
+		panic(err)
+	}
+	return m
 }
 
 // authorize finds the key's account and mode, counts the call and checks that
@@ -56,17 +67,17 @@ func (s *Server) authorize(c echo.Context, key string, scopes []string) error {
 }
 
 // authenticate finds a key by the secret, in the memory first. Only keys that
-// exist are remembered: what somebody guesses takes no room from them.
+// work are remembered: what somebody guesses takes no room from them.
 func (s *Server) authenticate(ctx context.Context, secret string) (store.Key, error) {
-	hash := sha256.Sum256([]byte(secret))
-	if k, ok := s.keys.Get(hash); ok && k.Usable() {
-		return k, nil
+	hash, at := sha256.Sum256([]byte(secret)), time.Now()
+	if k, ok := s.keys.Get(hash); ok && at.Before(k.until) && k.Usable() {
+		return k.Key, nil
 	}
 	k, err := s.Store.Authenticate(ctx, secret)
 	if err != nil {
 		return store.Key{}, err
 	}
-	s.keys.Add(hash, k)
+	s.keys.Add(hash, rememberedKey{k, at.Add(keyMemory)}) // counted from before it was read
 	if err := s.Store.NoteKeyUse(ctx, k); err != nil {
 		s.Log.WarnContext(ctx, "last use of a key not kept", "request_id", callOf(ctx).requestID, "error", err)
 	}

@@ -51,7 +51,7 @@ func newServer(t *testing.T, dsn string) *Server {
 	t.Cleanup(func() { require.NoError(t, st.Close()) })
 	_, err = st.Migrate(t.Context())
 	require.NoError(t, err)
-	return &Server{Options: Options{Store: st, Log: slog.New(slog.DiscardHandler)}, keys: newKeyMemo()}
+	return &Server{Options: Options{Store: st, Log: slog.New(slog.DiscardHandler)}, keys: newKeyMemo(rememberedKeys)}
 }
 
 func TestFailureOfAHandlerIsToldAndNotKept(t *testing.T) {

@@ -80,7 +80,7 @@ func routes(o Options) (*echo.Echo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load openapi.yaml: %w", err)
 	}
-	s := &Server{Options: o, keys: newKeyMemo()}
+	s := &Server{Options: o, keys: newKeyMemo(rememberedKeys)}
 	if o.RateLimits {
 		if s.limits, err = newLimiter(doc); err != nil {
 			return nil, fmt.Errorf("read the rate limits of openapi.yaml: %w", err)
