@@ -1945,7 +1945,7 @@ type PersonName = string
 type Phone = string
 
 // Problem The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type Problem struct {
 	// Code What went wrong, for programs.
 	//
@@ -2828,98 +2828,98 @@ type TemplatePath = TemplateID
 type BadRequestApplicationJSON = ErrorEnvelope
 
 // BadRequestApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type BadRequestApplicationProblemPlusJSON = Problem
 
 // ConflictApplicationJSON An answer that says what went wrong.
 type ConflictApplicationJSON = ErrorEnvelope
 
 // ConflictApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type ConflictApplicationProblemPlusJSON = Problem
 
 // ForbiddenApplicationJSON An answer that says what went wrong.
 type ForbiddenApplicationJSON = ErrorEnvelope
 
 // ForbiddenApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type ForbiddenApplicationProblemPlusJSON = Problem
 
 // InProgressApplicationJSON An answer that says what went wrong.
 type InProgressApplicationJSON = ErrorEnvelope
 
 // InProgressApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type InProgressApplicationProblemPlusJSON = Problem
 
 // InternalErrorApplicationJSON An answer that says what went wrong.
 type InternalErrorApplicationJSON = ErrorEnvelope
 
 // InternalErrorApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type InternalErrorApplicationProblemPlusJSON = Problem
 
 // NotAcceptableApplicationJSON An answer that says what went wrong.
 type NotAcceptableApplicationJSON = ErrorEnvelope
 
 // NotAcceptableApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type NotAcceptableApplicationProblemPlusJSON = Problem
 
 // NotFoundApplicationJSON An answer that says what went wrong.
 type NotFoundApplicationJSON = ErrorEnvelope
 
 // NotFoundApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type NotFoundApplicationProblemPlusJSON = Problem
 
 // PayloadTooLargeApplicationJSON An answer that says what went wrong.
 type PayloadTooLargeApplicationJSON = ErrorEnvelope
 
 // PayloadTooLargeApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type PayloadTooLargeApplicationProblemPlusJSON = Problem
 
 // PreconditionFailedApplicationJSON An answer that says what went wrong.
 type PreconditionFailedApplicationJSON = ErrorEnvelope
 
 // PreconditionFailedApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type PreconditionFailedApplicationProblemPlusJSON = Problem
 
 // TooManyRequestsApplicationJSON An answer that says what went wrong.
 type TooManyRequestsApplicationJSON = ErrorEnvelope
 
 // TooManyRequestsApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type TooManyRequestsApplicationProblemPlusJSON = Problem
 
 // UnauthorizedApplicationJSON An answer that says what went wrong.
 type UnauthorizedApplicationJSON = ErrorEnvelope
 
 // UnauthorizedApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type UnauthorizedApplicationProblemPlusJSON = Problem
 
 // UnavailableApplicationJSON An answer that says what went wrong.
 type UnavailableApplicationJSON = ErrorEnvelope
 
 // UnavailableApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type UnavailableApplicationProblemPlusJSON = Problem
 
 // UnprocessableApplicationJSON An answer that says what went wrong.
 type UnprocessableApplicationJSON = ErrorEnvelope
 
 // UnprocessableApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type UnprocessableApplicationProblemPlusJSON = Problem
 
 // UnsupportedMediaTypeApplicationJSON An answer that says what went wrong.
 type UnsupportedMediaTypeApplicationJSON = ErrorEnvelope
 
 // UnsupportedMediaTypeApplicationProblemPlusJSON The same error as RFC 9457 writes it, for a request whose `Accept` names
-// `application/problem+json` and does not prefer `application/json`.
+// `application/problem+json`, and `application/json` with less weight or not at all.
 type UnsupportedMediaTypeApplicationProblemPlusJSON = Problem
 
 // ListCampaignsParams defines parameters for ListCampaigns.

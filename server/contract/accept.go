@@ -50,11 +50,12 @@ func acceptable(accept, produces []string) bool {
 }
 
 // PrefersProblem says whether a request's Accept header asks for its errors as
-// application/problem+json: by that name, and no less than for application/json.
+// application/problem+json: by that name, and for application/json by its own
+// name less, or not at all.
 func PrefersProblem(accept []string) bool {
 	problem, fit := quality(accept, problemJSON)
-	plain, _ := quality(accept, "application/json")
-	return fit == exactly && problem > 0 && problem >= plain
+	plain, plainFit := quality(accept, "application/json")
+	return fit == exactly && problem > 0 && (problem > plain || problem == plain && plainFit < exactly)
 }
 
 // quality is how much a request wants a media type, from 0, not at all, to 1, and
