@@ -101,7 +101,11 @@ func Away(err error) bool {
 	case errors.As(err, &refused), errors.As(err, &cut), pgconn.Timeout(err):
 		return true
 	}
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	// The driver's word that it sent nothing: its connection was found closed.
+	return pgconn.SafeToRetry(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EPIPE)
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/campaigns-api/campaigns/store"
@@ -29,6 +30,13 @@ func TestServerThatTakesNoWorkIsAway(t *testing.T) {
 	require.ErrorContains(t, err, "too many connections")
 	requireAway(t, err)
 
+	found, err := pgx.Connect(t.Context(), c.URL())
+	require.NoError(t, err)
+	require.NoError(t, found.Close(t.Context()))
+	_, err = found.Exec(t.Context(), "SELECT 1")
+	require.EqualError(t, err, "conn closed")
+	requireAway(t, err)
+
 	sc := newScope(t, s)
 	makeList := func() error {
 		_, err := s.CreateList(t.Context(), sc, store.List{Name: "Friends"})
@@ -41,7 +49,13 @@ func TestServerThatTakesNoWorkIsAway(t *testing.T) {
 			sleeping, err := s.Count(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
 			return err == nil && sleeping == 1
 		}, time.Minute, 5*time.Millisecond)
-		require.NoError(t, c.Stop(how))
+		_, _, err = s.Once(t.Context(), sc, request("a", "x"), func(tx *store.Store) ([]byte, store.Ending) {
+			require.NoError(t, c.Stop(how))
+			_, err := tx.CreateList(t.Context(), sc, store.List{Name: "Friends"})
+			requireAway(t, err)
+			return nil, store.Refused
+		})
+		requireAway(t, err)
 		requireAway(t, <-inTheMiddle)
 		for range 3 { // on a connection from before, and on new ones that nobody takes
 			requireAway(t, makeList())
