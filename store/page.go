@@ -108,7 +108,7 @@ func fold(s string) string {
 	if isPlain(s) {
 		return strings.ToLower(s) // the same, ten times as fast
 	}
-	return strings.Map(func(r rune) rune {
+	folded := strings.Map(func(r rune) rune {
 		switch {
 		case r == 'ı':
 			return 'i' // as its capital does
@@ -117,7 +117,10 @@ func fold(s string) string {
 		}
 		return r
 	}, cases.Fold().String(norm.NFC.String(s)))
+	return strings.ReplaceAll(folded, dottedI, "i") // which İ became: in Turkish its small letter is i
 }
+
+const dottedI = "i\u0307"
 
 // searching narrows q to rows whose search column holds the text, plainly: "%"
 // and "_" mean themselves. Empty text narrows nothing.

@@ -233,5 +233,5 @@ func folded(v any) any {
 		return v
 	}
 	lower, upper := cases.Lower(language.Und, cases.HandleFinalSigma(false)), cases.Upper(language.Und)
-	return lower.String(upper.String(lower.String(norm.NFC.String(s))))
+	return strings.ReplaceAll(lower.String(upper.String(lower.String(norm.NFC.String(s)))), "i\u0307", "i")
 }
