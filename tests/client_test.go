@@ -22,9 +22,10 @@ const patience = 90 * time.Second
 // api is the generated client with one key, whose answers are all checked.
 type api struct {
 	*client.Client
-	t   *testing.T
-	url string
-	key string
+	t      *testing.T
+	url    string
+	key    string
+	people int // made up so far, see someone
 }
 
 func newAPI(t *testing.T, url, key string) *api {
@@ -35,7 +36,7 @@ func newAPI(t *testing.T, url, key string) *api {
 	}
 	c, err := client.NewClient(url, client.WithHTTPClient(&http.Client{Transport: &checkedTransport{t: t}}), client.WithRequestEditorFn(withKey))
 	require.NoError(t, err)
-	return &api{c, t, url, key}
+	return &api{Client: c, t: t, url: url, key: key}
 }
 
 // answer is one, read to its end.
@@ -164,6 +165,16 @@ func (a *api) newList(name string, contacts ...string) types.List {
 		want[types.AddedMembersEnvelope](a.t, http.StatusOK, read(a.AddListContacts(a.t.Context(), l.ID, types.ListMembers{ContactIds: contacts})))
 	}
 	return l
+}
+
+func (a *api) newSegment(name string, rule types.Rule) types.Segment {
+	a.t.Helper()
+	return want[types.SegmentEnvelope](a.t, http.StatusCreated, read(a.CreateSegment(a.t.Context(), types.SegmentCreate{Name: name, Rule: rule}))).Data
+}
+
+func (a *api) newTemplate(name string, channel types.Channel) types.Template {
+	a.t.Helper()
+	return want[types.TemplateEnvelope](a.t, http.StatusCreated, read(a.CreateTemplate(a.t.Context(), types.TemplateCreate{Name: name, Channel: channel, Body: "Hi"}))).Data
 }
 
 // messages is the campaign's whole ledger, of one status if one is given.

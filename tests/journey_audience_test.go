@@ -1,9 +1,7 @@
 package tests
 
 import (
-	"fmt"
 	"net/http"
-	"slices"
 	"testing"
 	"time"
 
@@ -72,7 +70,7 @@ func TestSegmentHoldsWhoMatchesItsRuleNow(t *testing.T) {
 		for _, c := range families {
 			a.newContact(c)
 		}
-		id := want[types.SegmentEnvelope](t, http.StatusCreated, read(a.CreateSegment(t.Context(), types.SegmentCreate{Name: "Some", Rule: vip}))).Data.ID
+		id := a.newSegment("Some", vip).ID
 		for _, r := range rules {
 			updated := want[types.SegmentEnvelope](t, http.StatusOK, read(a.UpdateSegment(t.Context(), id, types.SegmentUpdate{Rule: &r.rule}))).Data
 			require.Equal(t, plainJSON(t, r.rule), plainJSON(t, updated.Rule))
@@ -105,7 +103,7 @@ func TestSegmentIsReadOnceAtSend(t *testing.T) {
 			a.newContact(c)
 		}
 		phones := field(types.RuleFieldPhone, types.RuleOperatorExists, nil)
-		segment := want[types.SegmentEnvelope](t, http.StatusCreated, read(a.CreateSegment(t.Context(), types.SegmentCreate{Name: "Phones", Rule: phones}))).Data
+		segment := a.newSegment("Phones", phones)
 		template := want[types.TemplateEnvelope](t, http.StatusCreated, read(a.CreateTemplate(t.Context(), types.TemplateCreate{
 			Name: "Hello", Channel: types.ChannelSMS, Body: "Hello {{ first_name | upcase }}",
 		}))).Data
@@ -161,33 +159,5 @@ func TestBlockersSayWhatIsMissing(t *testing.T) {
 		require.Equal(t, []types.BlockerCode{"SCHEDULE_IN_PAST"}, blockers(c))
 		a.send(c.ID)
 		a.await(c.ID, completed)
-	})
-}
-
-// TestListingsShowEverythingOnce pages through with a page's size that does not
-// divide the whole, while new ones come in.
-func TestListingsShowEverythingOnce(t *testing.T) {
-	eachInProcess(t, func(t *testing.T, s *inProcess) {
-		a := s.tester()
-		var made []string
-		for i := range 23 {
-			made = append(made, a.newCampaign(types.CampaignCreate{Name: fmt.Sprintf("Größe 100%% %d", i), Channel: types.ChannelSMS}).ID)
-		}
-		found := all(t, func(cursor *types.Cursor) ([]types.Campaign, types.Pagination) {
-			a.newCampaign(types.CampaignCreate{Name: "größe 100% later", Channel: types.ChannelSMS})
-			page := want[types.CampaignPage](t, http.StatusOK, read(a.ListCampaigns(t.Context(), &types.ListCampaignsParams{
-				Cursor: cursor, Limit: p(5), Search: p("GRÖßE 100% "), Channel: p(types.ChannelSMS), Status: p(types.CampaignStatusDraft),
-			})))
-			return page.Data, page.Meta.Pagination
-		})
-		var ids []string
-		for _, c := range found {
-			if slices.Contains(made, c.ID) {
-				ids = append(ids, c.ID)
-			}
-		}
-		slices.Reverse(ids)
-		require.Equal(t, made, ids, "newest first")
-		require.Empty(t, want[types.CampaignPage](t, http.StatusOK, read(a.ListCampaigns(t.Context(), &types.ListCampaignsParams{Search: p("100_")}))).Data)
 	})
 }

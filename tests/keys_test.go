@@ -166,12 +166,11 @@ func (a *api) oneOfEach() map[string]string {
 	list := a.newList("Mine", contact).ID
 	rule := types.Rule{Field: p(types.RuleFieldPhone), Operator: p(types.RuleOperatorExists)}
 	return map[string]string{
-		"contact":             contact,
-		schemas + "ContactID": contact,
-		schemas + "ListID":    list,
-		schemas + "SegmentID": want[types.SegmentEnvelope](a.t, http.StatusCreated, read(a.CreateSegment(a.t.Context(), types.SegmentCreate{Name: "Mine", Rule: rule}))).Data.ID,
-		schemas + "TemplateID": want[types.TemplateEnvelope](a.t, http.StatusCreated, read(a.CreateTemplate(a.t.Context(),
-			types.TemplateCreate{Name: "Mine", Channel: types.ChannelSMS, Body: "Hi"}))).Data.ID,
+		"contact":              contact,
+		schemas + "ContactID":  contact,
+		schemas + "ListID":     list,
+		schemas + "SegmentID":  a.newSegment("Mine", rule).ID,
+		schemas + "TemplateID": a.newTemplate("Mine", types.ChannelSMS).ID,
 		schemas + "CampaignID": a.newCampaign(types.CampaignCreate{Name: "Mine", Channel: types.ChannelSMS, ListID: &list, Body: p("Hi")}).ID,
 		schemas + "ImportID":   a.awaitImport(a.importFile("text/csv", "phone\n+4915112000001\n", &list).ID).ID,
 	}

@@ -92,7 +92,7 @@ func (a *api) tourOfLists() {
 func (a *api) tourOfSegments() {
 	t := a.t
 	rule := types.Rule{Tag: p("vip"), Operator: p(types.RuleOperatorHas)}
-	made := want[types.SegmentEnvelope](t, http.StatusCreated, read(a.CreateSegment(t.Context(), types.SegmentCreate{Name: "VIPs", Rule: rule}))).Data
+	made := a.newSegment("VIPs", rule)
 	require.Equal(t, made, want[types.SegmentEnvelope](t, http.StatusOK, read(a.GetSegment(t.Context(), made.ID))).Data)
 	require.Equal(t, made, want[types.SegmentPage](t, http.StatusOK, read(a.ListSegments(t.Context(), &types.ListSegmentsParams{Search: p("vip")}))).Data[0])
 	vip := a.newContact(types.ContactCreate{ExternalID: p("vip"), Tags: &types.Tags{"vip"}})
