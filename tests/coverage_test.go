@@ -6,8 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
 )
 
 // produced are the answers that all tests of this process have seen.
@@ -69,4 +71,28 @@ func allTestsRan() bool {
 		}
 	}
 	return true
+}
+
+func TestWhatNoTestSawIsNamed(t *testing.T) {
+	doc := document(t)
+	var some answers
+	for id, op := range operations(t) {
+		for status, response := range op.Responses.Map() {
+			number, err := strconv.Atoi(status)
+			require.NoError(t, err, "%s has a response for no status of its own", id)
+			own, inProgress := response.Ref == "", strings.HasSuffix(response.Ref, "/InProgress")
+			if id != "countSegment" && (own || inProgress || id == "getCampaign" && number != 503) {
+				some.note(id, number)
+			}
+		}
+	}
+	require.Equal(t, []string{
+		"countSegment never answered 200",
+		"no operation ever answered as Conflict",
+		"no operation ever answered as PayloadTooLarge",
+		"no operation ever answered as PreconditionFailed",
+		"no operation ever answered as Unavailable",
+		"no operation ever answered as Unprocessable",
+		"no operation ever answered as UnsupportedMediaType",
+	}, some.missing(doc))
 }
