@@ -63,7 +63,7 @@ var (
 	publicScopes = []string{"campaigns:read"} // a public key reads campaigns and statistics, no contacts
 )
 
-// keyUseEvery is how often the use of a key is noted.
+// keyUseEvery is how often the use of a key is kept.
 const keyUseEvery = time.Minute
 
 // KeyOptions say what kind of key to make.
@@ -143,17 +143,27 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (k Key, err err
 	return k, nil
 }
 
-// NoteKeyUse keeps that a key has just been read for use, unless that was kept
-// within the last minute.
-func (s *Store) NoteKeyUse(ctx context.Context, k Key) error {
-	at := now()
-	if k.LastUsedAt != nil && at.Sub(*k.LastUsedAt) < keyUseEvery {
-		return nil
+// NoteKeyUse notes that a key, which has just been read, is used, unless that was
+// kept within the last minute. It waits for nothing: see KeepKeyUses.
+func (s *Store) NoteKeyUse(k Key) {
+	if at := now(); k.LastUsedAt == nil || at.Sub(*k.LastUsedAt) >= keyUseEvery {
+		s.keyUses.Store(k.ID, at)
 	}
-	if err := s.db.WithContext(ctx).Model(&Key{}).Where("id = ?", k.ID).Update("last_used_at", at).Error; err != nil {
-		return fmt.Errorf("note the use of a key: %w", err)
-	}
-	return nil
+}
+
+// KeepKeyUses keeps what has been noted since it was last called. What it could
+// not keep stays noted.
+func (s *Store) KeepKeyUses(ctx context.Context) (err error) {
+	s.keyUses.Range(func(id, at any) bool {
+		err = s.db.WithContext(ctx).Model(&Key{}).Where("id = ? AND (last_used_at IS NULL OR last_used_at < ?)", id, at).Update("last_used_at", at).Error
+		if err != nil {
+			err = fmt.Errorf("keep the use of a key: %w", err)
+			return false
+		}
+		s.keyUses.CompareAndDelete(id, at)
+		return true
+	})
+	return err
 }
 
 // Keys lists an account's keys of both modes, oldest first, revoked ones too.

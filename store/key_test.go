@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -112,5 +113,67 @@ func TestUnknownExpiredAndRevokedKeysAreRefused(t *testing.T) {
 		requireRefused(t, s, secret)
 		_, err = s.RevokeKey(ctx, "key_none")
 		requireNotFound(t, err)
+	})
+}
+
+func TestUseOfAKeyIsKeptToTheMinute(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		ctx, account := t.Context(), newScope(t, s).Account
+		secret, _, err := s.CreateKey(ctx, store.KeyOptions{Account: account, Mode: store.Test})
+		require.NoError(t, err)
+		use := func() (last time.Time) { // reads, uses and reads again
+			k, err := s.Authenticate(ctx, secret)
+			require.NoError(t, err)
+			s.NoteKeyUse(k)
+			require.NoError(t, s.KeepKeyUses(ctx))
+			ks, err := s.Keys(ctx, account)
+			require.NoError(t, err)
+			return *ks[0].LastUsedAt
+		}
+		began := time.Now().UTC().Truncate(time.Microsecond)
+		first := use()
+		require.WithinRange(t, first, began, time.Now())
+		require.Equal(t, first, use(), "within the minute")
+		aged := func(by time.Duration) time.Time {
+			at := time.Now().UTC().Truncate(time.Microsecond).Add(-by)
+			require.NoError(t, s.Exec(ctx, "UPDATE api_keys SET last_used_at = ?", at))
+			return at
+		}
+		recent := aged(30 * time.Second)
+		require.Equal(t, recent, use())
+		aged(time.Minute)
+		require.WithinRange(t, use(), began, time.Now())
+	})
+}
+
+func TestUseOfAKeyThatCannotBeKeptStaysNoted(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		ctx, account := t.Context(), newScope(t, s).Account
+		_, k, err := s.CreateKey(ctx, store.KeyOptions{Account: account, Mode: store.Test})
+		require.NoError(t, err)
+		s.NoteKeyUse(k)
+		gone, cancel := context.WithCancel(ctx)
+		cancel()
+		require.ErrorIs(t, s.KeepKeyUses(gone), context.Canceled)
+		require.NoError(t, s.KeepKeyUses(ctx))
+		ks, err := s.Keys(ctx, account)
+		require.NoError(t, err)
+		require.NotNil(t, ks[0].LastUsedAt)
+	})
+}
+
+// TestLaterUseOfAKeyStands keeps in one process what was noted before another's.
+func TestLaterUseOfAKeyStands(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		ctx, account := t.Context(), newScope(t, s).Account
+		_, k, err := s.CreateKey(ctx, store.KeyOptions{Account: account, Mode: store.Test})
+		require.NoError(t, err)
+		s.NoteKeyUse(k)
+		later := time.Now().UTC().Truncate(time.Microsecond).Add(time.Second)
+		require.NoError(t, s.Exec(ctx, "UPDATE api_keys SET last_used_at = ?", later))
+		require.NoError(t, s.KeepKeyUses(ctx))
+		ks, err := s.Keys(ctx, account)
+		require.NoError(t, err)
+		require.Equal(t, later, *ks[0].LastUsedAt)
 	})
 }

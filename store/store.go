@@ -61,6 +61,7 @@ type base struct {
 	lock       *flock.Flock  // SQLite only: held by the process that sends
 	claims     sync.Map      // SQLite only: the requests being worked on, see Once
 	changes    broadcast
+	keyUses    sync.Map               // uses of keys (id → time) to be kept, see NoteKeyUse
 	partitions sync.Map               // PostgreSQL: the partitions of messages known to exist
 	secret     atomic.Pointer[[]byte] // nil until Secret has read it
 

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -107,6 +108,44 @@ func TestKeyMadeOnTheCommandLineOpensTheAPIUntilItIsRevoked(t *testing.T) {
 	})
 }
 
+// TestLastUseOfAKeyIsListed lists two read-only keys beside a server that runs,
+// and after its end, with which it keeps what it had not kept yet.
+func TestLastUseOfAKeyIsListed(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		i := install(t, dsn)
+		server, account := i.start("serve", "--workers=false"), i.account("Acme")
+		list := []string{"keys", "list", "--account", account}
+		var keys [2]struct {
+			Key        string
+			Scopes     []string
+			LastUsedAt *time.Time `json:"last_used_at"`
+		}
+		for n := range keys {
+			i.run(&keys[n], "keys", "create", "--account", account, "--mode", "live", "--read-only")
+			require.Equal(t, store.ReadScopes, keys[n].Scopes)
+		}
+		first, second, began := server.api(keys[0].Key), server.api(keys[1].Key), time.Now().Truncate(time.Microsecond)
+		first.statistics()
+		eventually(t, func() bool {
+			i.run(&keys, list...)
+			return keys[0].LastUsedAt != nil
+		}, "the use of a key to be listed")
+		require.WithinRange(t, *keys[0].LastUsedAt, began, time.Now())
+		require.Nil(t, keys[1].LastUsedAt)
+
+		second.statistics()
+		server.stop()
+		i.run(&keys, list...)
+		require.NotNil(t, keys[1].LastUsedAt)
+		table, err := i.command(list...).Output()
+		require.NoError(t, err)
+		require.Regexp(t, `(?m)USED +SCOPES$`, string(table))
+		require.Contains(t, string(table), keys[1].LastUsedAt.Format(time.RFC3339)+"  campaigns:read,")
+	})
+}
+
 func TestEveryOperationNeedsItsScopes(t *testing.T) {
 	eachInProcess(t, func(t *testing.T, s *inProcess) {
 		account := s.account("Acme")
@@ -147,7 +186,7 @@ func TestOthersDataIsNotThere(t *testing.T) {
 				if !strings.Contains(op.path, "{") {
 					continue
 				}
-				e := refused(t, http.StatusNotFound, other.call(op, map[string]string{"id": own[op.parameter("id").Schema.Ref], "contact_id": own["contact"]}))
+				e := refused(t, http.StatusNotFound, other.call(op, own.of(op)))
 				require.Equal(t, types.ErrorCodeNOTFOUND, e.Code, "%s with %s", id, who)
 			}
 			require.Equal(t, theirs, other.everything())
@@ -157,15 +196,27 @@ func TestOthersDataIsNotThere(t *testing.T) {
 	})
 }
 
-// oneOfEach makes one of everything and gives the ids by the schema of an id's
-// parameter, and the contact's also as "contact".
-func (a *api) oneOfEach() map[string]string {
+// things are ids by the schema of an id's parameter, and a contact's also as
+// "contact".
+type things map[string]string
+
+// of are the ids for an operation's path.
+func (own things) of(op operation) map[string]string {
+	id := op.parameter("id")
+	if id == nil {
+		return nil
+	}
+	return map[string]string{"id": own[id.Schema.Ref], "contact_id": own["contact"]}
+}
+
+// oneOfEach makes one of everything.
+func (a *api) oneOfEach() things {
 	a.t.Helper()
 	const schemas = "#/components/schemas/"
 	contact := a.newContact(types.ContactCreate{Phone: p("+4915112000001")}).ID
 	list := a.newList("Mine", contact).ID
 	rule := types.Rule{Field: p(types.RuleFieldPhone), Operator: p(types.RuleOperatorExists)}
-	return map[string]string{
+	return things{
 		"contact":              contact,
 		schemas + "ContactID":  contact,
 		schemas + "ListID":     list,
@@ -177,7 +228,7 @@ func (a *api) oneOfEach() map[string]string {
 }
 
 // requireNoReferenceTo tries to use what is another's.
-func (a *api) requireNoReferenceTo(own map[string]string) {
+func (a *api) requireNoReferenceTo(own things) {
 	a.t.Helper()
 	list := own["#/components/schemas/ListID"]
 	e := refused(a.t, http.StatusNotFound, read(a.CreateImportWithBody(a.t.Context(), &types.CreateImportParams{ListID: &list}, "text/csv", strings.NewReader("phone\n+4915112000009\n"))))
@@ -189,4 +240,68 @@ func (a *api) requireNoReferenceTo(own map[string]string) {
 		Name: "Theirs", Channel: types.ChannelSMS, ListID: &list, TemplateID: p(own["#/components/schemas/TemplateID"]),
 	})
 	require.Subset(a.t, blockers(c), []types.BlockerCode{"LIST_NOT_FOUND", "TEMPLATE_NOT_FOUND"})
+}
+
+func TestReadOnlyKeyReadsEverythingAndChangesNothing(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		account := s.account("Acme")
+		owner := s.api(store.KeyOptions{Account: account, Mode: store.Live})
+		reader := s.api(store.KeyOptions{Account: account, Mode: store.Live, Scopes: store.ReadScopes})
+		own := owner.oneOfEach()
+		before := owner.everything()
+		for id, op := range operations(t) {
+			got := reader.call(op, own.of(op))
+			if op.method == http.MethodGet {
+				require.Equal(t, http.StatusOK, got.status, "%s: %s", id, got.body)
+				continue
+			}
+			require.Equal(t, types.ErrorCodeINSUFFICIENTPERMISSIONS, refused(t, http.StatusForbidden, got).Code, id)
+		}
+		require.Equal(t, before, owner.everything())
+	})
+}
+
+// TestRevocationIsSeenByEveryServer revokes a key that two servers have just seen.
+func TestRevocationIsSeenByEveryServer(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		one, two := startInProcess(t, dsn), startInProcess(t, dsn)
+		account := one.account("Acme")
+		a := one.api(store.KeyOptions{Account: account, Mode: store.Test})
+		b := newAPI(t, two.url, a.key)
+		a.statistics()
+		b.statistics()
+		ks, err := one.store.Keys(t.Context(), account)
+		require.NoError(t, err)
+		_, err = one.store.RevokeKey(t.Context(), ks[0].PublicID)
+		require.NoError(t, err)
+		for _, server := range []*api{a, b} {
+			eventually(t, func() bool {
+				return server.do(http.MethodGet, "/v1/campaigns/stats", "").status == http.StatusUnauthorized
+			}, "the server to see that the key is revoked")
+		}
+	})
+}
+
+// TestReadsWaitForNoWriter reads with a key not used before while the database's
+// one writer is held, as an import may hold SQLite's. Were a read to wait for it,
+// the holder would run into its deadline.
+func TestReadsWaitForNoWriter(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		account := s.account("Acme")
+		own := s.api(store.KeyOptions{Account: account, Mode: store.Test}).oneOfEach()
+		reader := s.api(store.KeyOptions{Account: account, Mode: store.Test})
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		_, _, err := s.store.Once(ctx, store.Scope{Account: account, Mode: store.Test}, store.Request{}, func(*store.Store) ([]byte, store.Ending) {
+			for id, op := range operations(t) {
+				if op.method == http.MethodGet {
+					got := reader.call(op, own.of(op))
+					require.Equal(t, http.StatusOK, got.status, "%s: %s", id, got.body)
+				}
+			}
+			return nil, store.Done
+		})
+		require.NoError(t, err)
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -147,6 +148,10 @@ func (p *process) start(ctx context.Context, parts *errgroup.Group, out io.Write
 			return errors.Join(err, l.Close())
 		}
 		p.serveOn(ctx, parts, l, h)
+		parts.Go(func() error {
+			p.keepKeyUses(ctx)
+			return nil
+		})
 		p.log.Info("listening on http://" + l.Addr().String())
 		if p.dev {
 			printDemoHints(out, at, l.Addr())
@@ -167,6 +172,28 @@ func (p *process) start(ctx context.Context, parts *errgroup.Group, out io.Write
 
 func (p *process) serveOn(ctx context.Context, parts *errgroup.Group, l net.Listener, h http.Handler) {
 	parts.Go(func() error { return serveHTTP(ctx, l, h, p.DrainTimeout, p.log) })
+}
+
+const (
+	keepKeyUsesEvery = 5 * time.Second
+	keepKeyUsesLimit = 5 * time.Second // an import may hold SQLite's writer for a while
+)
+
+// keepKeyUses keeps, until ctx ends and once more then, when keys were used last.
+func (p *process) keepKeyUses(ctx context.Context) {
+	tick := time.NewTicker(keepKeyUsesEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepKeyUsesLimit)
+		if err := p.store.KeepKeyUses(limited); err != nil {
+			p.log.Warn("keys' last uses are not kept yet", "error", err)
+		}
+		cancel()
+	}
 }
 
 func (p *process) startWorkers(ctx context.Context, parts *errgroup.Group, publicURL string) {
