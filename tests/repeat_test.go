@@ -1,15 +1,18 @@
 package tests
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -17,6 +20,7 @@ import (
 	"github.com/campaigns-api/campaigns/gen/types"
 	"github.com/campaigns-api/campaigns/server"
 	"github.com/campaigns-api/campaigns/store"
+	"github.com/campaigns-api/campaigns/store/storetest"
 )
 
 // subjects are things to call every operation on, by the tag of the operation
@@ -55,6 +59,143 @@ func TestEveryPostMayBeRepeated(t *testing.T) {
 			}
 			if id != "createImport" && id != "sendCampaign" { // whose effect goes on
 				require.Equal(t, before, a.everything(), id)
+			}
+		}
+	})
+}
+
+// TestEveryPostNeedsOneConnection lets the server have no second one: what waited
+// for it within the transaction of a first would run into the deadline.
+func TestEveryPostNeedsOneConnection(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		if u, err := url.Parse(dsn); err == nil && u.Scheme != "sqlite" { // which has one writer anyway
+			q := u.Query()
+			q.Set("pool_max_conns", "1")
+			u.RawQuery = q.Encode()
+			dsn = u.String()
+		}
+		st, err := store.Open(t.Context(), dsn)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, st.Close()) })
+		_, err = st.Migrate(t.Context())
+		require.NoError(t, err)
+		h, err := server.New(server.Options{Store: st, Log: slog.New(slog.DiscardHandler), RateLimits: true})
+		require.NoError(t, err)
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), patience)
+			defer cancel()
+			h.ServeHTTP(w, r.WithContext(ctx))
+		}))
+		t.Cleanup(web.Close)
+		s := &inProcess{t, web.URL, st}
+		const key = "Idempotency-Key: once"
+		for id, op := range operations(t) {
+			if op.method == http.MethodPost {
+				a := s.tester()
+				got := a.call(op, a.subjects()[op.Tags[0]], key)
+				require.Less(t, got.status, http.StatusInternalServerError, "%s: %s", id, got.body)
+			}
+		}
+		a := s.tester()
+		list := a.audience()
+		id := a.newCampaign(types.CampaignCreate{
+			Name: "Spring", Channel: types.ChannelSMS, ListID: &list.ID, Body: p("Hi"), ScheduledAt: p(time.Now().Add(time.Hour)),
+		}).ID
+		for _, verb := range []string{"schedule", "send", "pause", "resume", "cancel"} {
+			want[any](t, http.StatusOK, a.do(http.MethodPost, "/v1/campaigns/"+id+"/"+verb, "", key))
+		}
+	})
+}
+
+// TestRepeatIsAnsweredWhateverIfMatchSays: what was sent once is answered as it
+// was, though the campaign is another by now; so is what If-Match kept from it.
+func TestRepeatIsAnsweredWhateverIfMatchSays(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		a := s.tester()
+		list := a.audience()
+		id := a.newCampaign(types.CampaignCreate{Name: "Spring", Channel: types.ChannelSMS, ListID: &list.ID, Body: p("Hi")}).ID
+		send := func(headers ...string) answer {
+			return a.do(http.MethodPost, "/v1/campaigns/"+id+"/send", "", headers...)
+		}
+		stale := send("Idempotency-Key: one", `If-Match: "7"`)
+		refused(t, http.StatusPreconditionFailed, stale)
+		sent := send("Idempotency-Key: two", `If-Match: "1"`)
+		want[types.SentCampaignEnvelope](t, http.StatusOK, sent)
+		for key, first := range map[string]answer{"one": stale, "two": sent} {
+			for _, condition := range []string{`"1"`, `"7"`, "*"} {
+				again := send("Idempotency-Key: "+key, "If-Match: "+condition)
+				require.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
+				require.Equal(t, first.status, again.status)
+				require.Equal(t, string(first.body), string(again.body))
+				require.Equal(t, first.header.Get("ETag"), again.header.Get("ETag"))
+			}
+		}
+		require.Equal(t, types.ErrorCodeINVALIDSTATE, refused(t, http.StatusConflict, send("Idempotency-Key: three")).Code)
+	})
+}
+
+func TestKeysOfAnAccountAndModeShareTheirRepeats(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		account := s.account("Acme")
+		create := func(o store.KeyOptions) answer {
+			return s.api(o).do(http.MethodPost, "/v1/lists", `{"name":"Friends"}`, "Idempotency-Key: once")
+		}
+		first := create(store.KeyOptions{Account: account, Mode: store.Test})
+		again := create(store.KeyOptions{Account: account, Mode: store.Test, Scopes: []string{"audience:write"}})
+		require.Equal(t, string(first.body), string(again.body))
+		require.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
+		for _, apart := range []store.KeyOptions{{Account: account, Mode: store.Live}, {Account: s.account("Rival"), Mode: store.Test}} {
+			other := create(apart)
+			want[types.ListEnvelope](t, http.StatusCreated, other)
+			require.Empty(t, other.header.Get("Idempotent-Replayed"))
+		}
+		refused(t, http.StatusForbidden, create(store.KeyOptions{Account: account, Mode: store.Test, Scopes: store.ReadScopes}))
+	})
+}
+
+// TestOtherMethodsHeedNoIdempotencyKey: they are safe to repeat as they are.
+func TestOtherMethodsHeedNoIdempotencyKey(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		a := s.tester()
+		path := "/v1/lists/" + a.newList("Friends").ID
+		for _, name := range []string{"Foes", "Friends", "Foes"} {
+			got := a.do(http.MethodPut, path, `{"name":"`+name+`"}`, "Idempotency-Key: once")
+			require.Equal(t, name, want[types.ListEnvelope](t, http.StatusOK, got).Data.Name)
+			got = a.do(http.MethodGet, path, "", "Idempotency-Key: once")
+			require.Equal(t, name, want[types.ListEnvelope](t, http.StatusOK, got).Data.Name)
+		}
+		gone(t, a.do(http.MethodDelete, path, "", "Idempotency-Key: once"))
+		refused(t, http.StatusNotFound, a.do(http.MethodDelete, path, "", "Idempotency-Key: once"))
+	})
+}
+
+// TestRefusalsAreTheSameWithAKey compares what a rule of the store, or the
+// database itself, refuses.
+func TestRefusalsAreTheSameWithAKey(t *testing.T) {
+	eachInProcess(t, func(t *testing.T, s *inProcess) {
+		a := s.tester()
+		a.newContact(types.ContactCreate{Phone: p("+12025550120")})
+		list, campaign := a.newList("Friends").ID, a.newCampaign(types.CampaignCreate{Name: "Spring", Channel: types.ChannelSMS}).ID
+		for path, body := range map[string]string{
+			"/v1/contacts":                          `{"phone":"+12025550120"}`,
+			"/v1/lists":                             `{"name":" "}`,
+			"/v1/lists/" + list + "/contacts":       `{"contact_ids":["con_none"]}`,
+			"/v1/lists/lst_none/contacts":           `{"contact_ids":["con_none"]}`,
+			"/v1/contacts/con_none/opt-out":         `{"channels":["sms"]}`,
+			"/v1/templates":                         `{"name":"Spring","channel":"sms","body":"{{"}`,
+			"/v1/campaigns":                         `{"name":"Spring","channel":"sms","body":"{{"}`,
+			"/v1/campaigns/" + campaign + "/send":   "",
+			"/v1/campaigns/" + campaign + "/pause":  "",
+			"/v1/campaigns/cmp_none/send":           "",
+			"/v1/campaigns/" + campaign + "/cancel": "",
+		} {
+			plain := a.do(http.MethodPost, path, body)
+			e := refused(t, plain.status, plain)
+			require.GreaterOrEqual(t, plain.status, http.StatusBadRequest, path)
+			for range 2 {
+				require.Equal(t, e, refused(t, plain.status, a.do(http.MethodPost, path, body, "Idempotency-Key: once")), path)
 			}
 		}
 	})
