@@ -148,6 +148,11 @@ func (s *Store) beginImport(ctx context.Context, sc Scope, r *Request, im *Impor
 		if repeated, err = importMade(tx, kept, im); repeated || err != nil {
 			return err
 		}
+		if kept != nil && kept.ImportID != nil { // should it come to life again, it would be a second effect
+			if err := giveUpUpload(tx, *kept.ImportID); err != nil {
+				return err
+			}
+		}
 		if err := create(tx); err != nil {
 			return err
 		}

@@ -64,25 +64,32 @@ func (s *Store) ClaimImport(ctx context.Context, after Scope, lease time.Duratio
 // giveUpUploads ends the imports whose upload has not moved for receiveTimeout:
 // the process that took it in is gone.
 func (s *Store) giveUpUploads(ctx context.Context) error {
-	const stale = "status = ? AND lease_until < ?"
 	var ids []int64
-	if err := s.read(ctx).Model(&Import{}).Where(stale, ImportReceiving, now()).Pluck("id", &ids).Error; err != nil {
+	if err := s.read(ctx).Model(&Import{}).Where(standsStill, ImportReceiving, now()).Pluck("id", &ids).Error; err != nil {
 		return fmt.Errorf("look for uploads that stand still: %w", err)
 	}
 	for _, id := range ids {
-		err := s.write(ctx, func(tx *gorm.DB) error {
-			r := tx.Model(&Import{}).Where("id = ?", id).Where(stale, ImportReceiving, now()).Updates(map[string]any{
-				"status": ImportFailed, "completed_at": now(), "lease_until": nil,
-				"error_code": codeUnavailable, "error_message": "The upload broke off. Nothing was imported; send the file again.",
-			})
-			if r.Error != nil || r.RowsAffected == 0 {
-				return r.Error
-			}
-			return tx.Where("import_id = ?", id).Delete(&importPart{}).Error
-		})
-		if err != nil {
-			return fmt.Errorf("give up an upload: %w", err)
+		if err := s.write(ctx, func(tx *gorm.DB) error { return giveUpUpload(tx, id) }); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+const standsStill = "status = ? AND lease_until <= ?"
+
+// giveUpUpload ends an import whose upload stands still; any other it leaves.
+func giveUpUpload(tx *gorm.DB, id int64) error {
+	r := tx.Model(&Import{}).Where("id = ?", id).Where(standsStill, ImportReceiving, now()).Updates(map[string]any{
+		"status": ImportFailed, "completed_at": now(), "lease_until": nil,
+		"error_code": codeUnavailable, "error_message": "The upload broke off. Nothing was imported; send the file again.",
+	})
+	err := r.Error
+	if err == nil && r.RowsAffected > 0 {
+		err = tx.Where("import_id = ?", id).Delete(&importPart{}).Error
+	}
+	if err != nil {
+		return fmt.Errorf("give up an upload: %w", err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -302,6 +303,39 @@ func (f *failing) Read(p []byte) (int, error) {
 		err = f.err
 	}
 	return n, err
+}
+
+// TestUploadWhosePlaceARepeatTookIsNoImport goes on with an upload that had stood
+// still for too long, and been repeated.
+func TestUploadWhosePlaceARepeatTookIsNoImport(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		sc := newScope(t, s)
+		r := request("a", "x")
+		o := store.ImportOptions{Format: store.CSV, Request: &r}
+		body, w := io.Pipe()
+		uploaded := make(chan error, 1)
+		go func() {
+			_, _, err := s.CreateImport(t.Context(), sc, o, body)
+			uploaded <- err
+		}()
+		_, err := io.WriteString(w, people(0, 15_000)) // a part, and the beginning of another
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			begun, _, err := s.Imports(t.Context(), sc, store.Page{})
+			return err == nil && len(begun) == 1 && begun[0].Bytes > 0
+		}, time.Minute, time.Millisecond)
+		require.NoError(t, s.Exec(t.Context(), "UPDATE imports SET lease_until = ?", time.Now().UTC().Add(-time.Second)))
+		made, repeated, err := s.CreateImport(t.Context(), sc, o, strings.NewReader(people(0, 1)))
+		require.NoError(t, err)
+		require.False(t, repeated)
+		require.NoError(t, w.Close())
+		require.ErrorContains(t, <-uploaded, "given up")
+
+		again, repeated, err := s.CreateImport(t.Context(), sc, o, strings.NewReader(people(0, 1)))
+		require.NoError(t, err, "the failure of the first is not the second's")
+		require.True(t, repeated)
+		require.Equal(t, made.PublicID, again.PublicID)
+	})
 }
 
 func TestImportThatAProcessLeftBehindIsMadeAnew(t *testing.T) {
