@@ -71,7 +71,8 @@ func (l *limiter) take(c echo.Context, key int64) error {
 	if allowed {
 		return nil
 	}
-	h.Set("Retry-After", strconv.Itoa(int(math.Ceil((1-left)*perToken))))
+	// Others may have come between the two looks at the bucket, so at least 1.
+	h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil((1-left)*perToken)))))
 	return &store.Error{Code: codeRateLimit, Message: "The key has called this operation too often."}
 }
 
