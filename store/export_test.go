@@ -14,6 +14,17 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 	return s.db.WithContext(ctx).Exec(query, args...).Error
 }
 
+// MigrateTo brings the schema to an earlier version than the last.
+func (s *Store) MigrateTo(ctx context.Context, version int64) error {
+	p, release, err := s.migrator(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	_, err = p.UpTo(ctx, version)
+	return err
+}
+
 // Count runs a query that gives one number.
 func (s *Store) Count(ctx context.Context, query string, args ...any) (n int, err error) {
 	return n, s.db.WithContext(ctx).Raw(query, args...).Scan(&n).Error
