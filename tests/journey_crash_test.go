@@ -83,7 +83,7 @@ func TestWorkersTakeOverFromOneThatIsKilled(t *testing.T) {
 	i := install(t, storetest.PostgresURL(t), smtpTo(t, &mails, interruptedPerSecond))
 	server := i.start("serve", "--workers=false")
 	worker, other := i.start("worker"), i.start("worker")
-	a := server.api(i.key(i.account("Acme"), "live"))
+	a := server.api(i.key(i.account(), "live"))
 	c := a.mailToAll(&mails)
 	worker.kill()
 	require.Less(t, mails.Distinct(), len(interrupted.reachable()), "it was through before one was killed")

@@ -91,7 +91,7 @@ func TestKeyMadeOnTheCommandLineOpensTheAPIUntilItIsRevoked(t *testing.T) {
 		i := install(t, dsn)
 		server := i.start("serve", "--workers=false")
 		var key struct{ ID, Key string }
-		i.run(&key, "keys", "create", "--account", i.account("Acme"), "--mode", "live", "--scopes", "campaigns:read,campaigns:write", "--expires", "1h")
+		i.run(&key, "keys", "create", "--account", i.account(), "--mode", "live", "--scopes", "campaigns:read,campaigns:write", "--expires", "1h")
 		a := server.api(key.Key)
 		want[types.CampaignPage](t, http.StatusOK, read(a.ListCampaigns(t.Context(), nil)))
 		refused(t, http.StatusForbidden, read(a.ListContacts(t.Context(), nil)))
@@ -115,7 +115,7 @@ func TestLastUseOfAKeyIsListed(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		i := install(t, dsn)
-		server, account := i.start("serve", "--workers=false"), i.account("Acme")
+		server, account := i.start("serve", "--workers=false"), i.account()
 		list := []string{"keys", "list", "--account", account}
 		var keys [2]struct {
 			Key        string

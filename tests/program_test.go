@@ -143,10 +143,10 @@ func (i *installation) run(to any, args ...string) {
 }
 
 // account makes one and gives its id.
-func (i *installation) account(name string) string {
+func (i *installation) account() string {
 	i.t.Helper()
 	var made struct{ ID string }
-	i.run(&made, "accounts", "create", name)
+	i.run(&made, "accounts", "create", "Acme")
 	return made.ID
 }
 
@@ -222,7 +222,7 @@ func live(t *testing.T, dsn string, carriers ...map[string]any) (*installation, 
 	t.Helper()
 	i := install(t, dsn, carriers...)
 	r := i.start("serve")
-	return i, r, r.api(i.key(i.account("Acme"), "live"))
+	return i, r, r.api(i.key(i.account(), "live"))
 }
 
 // stop ends it as a service manager does and wants it to end well.
