@@ -67,6 +67,29 @@ func TestServerThatTakesNoWorkIsAway(t *testing.T) {
 	}
 }
 
+// TestConnectionThatIsGoneIsAway asks the driver alone: whether a transaction's
+// begin or commit still meets a connection that has been seen to break depends on
+// the moment.
+func TestConnectionThatIsGoneIsAway(t *testing.T) {
+	t.Parallel()
+	c, err := pgx.Connect(t.Context(), storetest.PostgresURL(t))
+	require.NoError(t, err)
+	require.NoError(t, c.Close(t.Context()))
+	_, err = c.Exec(t.Context(), "COMMIT")
+	requireAway(t, err)
+}
+
+func TestCallerWhoIsGoneIsNoDatabaseAway(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		sc := newScope(t, s)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := s.CreateList(gone, sc, store.List{Name: "Friends"})
+		require.ErrorIs(t, err, context.Canceled)
+		require.False(t, store.Away(err))
+	})
+}
+
 func requireAway(t *testing.T, err error) {
 	t.Helper()
 	require.Error(t, err)
