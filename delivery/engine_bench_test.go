@@ -1,7 +1,6 @@
 package delivery_test
 
 import (
-	"context"
 	"runtime"
 	"syscall"
 	"testing"
@@ -14,11 +13,6 @@ import (
 	"github.com/campaigns-api/campaigns/store/storetest"
 )
 
-// nothing is a carrier that takes every message and does nothing with it.
-type nothing struct{}
-
-func (nothing) Send(context.Context, *delivery.Outgoing) (string, error) { return "", nil }
-
 // BenchmarkEngine sends 200,000 messages to nobody, from the verb to the
 // completed campaign, every result durable.
 func BenchmarkEngine(b *testing.B) {
@@ -30,7 +24,7 @@ func BenchmarkEngine(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			bench := newBench(b, dsn())
 			bench.contacts(n)
-			engine := bench.newEngine(bench.store, delivery.Lane{Name: "nothing", Carrier: nothing{}, Channels: store.Channels, Concurrency: 32})
+			engine := bench.newEngine(bench.store, delivery.Lane{Name: "nothing", Carrier: delivery.Discard{}, Channels: store.Channels, Concurrency: 32})
 			bench.run(engine)
 			for b.Loop() {
 				b.StopTimer()

@@ -240,6 +240,14 @@ func TestWorkerAnswersHealthChecks(t *testing.T) {
 	require.Zero(t, r.end(t, syscall.SIGTERM))
 }
 
+func TestCarrierThatDiscardsIsNamedAtTheStart(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "campaigns.yaml")
+	require.NoError(t, os.WriteFile(config, []byte("carriers: [{name: nothing, type: discard, channels: [sms]}]"), 0o600))
+	s := start(t, dir, "serve", "--config", config)
+	require.Eventually(t, func() bool { return strings.Contains(s.text.String(), "carrier nothing throws every message away") }, time.Minute, 5*time.Millisecond)
+}
+
 func TestSignalWhileTheDatabaseIsAwaitedEndsCleanly(t *testing.T) {
 	c := campaigns(t, t.TempDir(), "serve", "--database", "postgres://me:s3cret@"+freeAddress(t)+"/x?sslmode=disable")
 	r := &running{Cmd: c}

@@ -55,6 +55,7 @@ const (
 type carriers struct {
 	lanes          []delivery.Lane
 	receiptSecrets map[string]string // by the carrier's name
+	discards       []string          // the names of those that throw messages away
 	close          []func()
 }
 
@@ -128,8 +129,12 @@ func (cs *carriers) make(at string, c *carrierConfig, publicURL string, fs *faul
 		made, err = cs.smtp(at, c, fs)
 	case "http":
 		made, err = cs.http(at, c, publicURL, fs)
+	case "discard":
+		fs.decode(c.Settings, at, &struct{}{}) // it has none
+		cs.discards = append(cs.discards, c.Name)
+		made = delivery.Discard{}
 	default:
-		fs.add(at+".type", "%q must be smtp or http", c.Type)
+		fs.add(at+".type", "%q must be smtp, http or discard", c.Type)
 	}
 	if err != nil {
 		fs.add(at, "%s", err)

@@ -156,6 +156,10 @@ func TestEveryFaultOfEveryCarrierIsReported(t *testing.T) {
 			"[{name: a, type: http, channels: [sms], url: 'https://g.example', receipt_secret: whsec_short, timeout: 15}]",
 			[]string{"carriers[0].receipt_secret: ", "carriers[0].timeout: "},
 		},
+		"discard has no settings": {
+			"[{name: a, type: discard, channels: [sms], url: 'https://g.example'}]",
+			[]string{"carriers[0].url: is not a setting"},
+		},
 		"wrong types": {
 			"[{name: a, type: http, channels: [sms], url: 'https://g.example', rate: fast, headers: 7}]",
 			[]string{"carriers[0].rate: ", "carriers[0].headers: "},

@@ -200,6 +200,9 @@ func (p *process) startWorkers(ctx context.Context, parts *errgroup.Group, publi
 	if p.PublicURL == "" && len(p.carriers.lanes) > 0 {
 		p.log.Warn("public_url is not set: links in messages and addresses for receipts lead to "+publicURL, "public_url", publicURL)
 	}
+	for _, name := range p.carriers.discards {
+		p.log.Warn("carrier "+name+" throws every message away: its type is discard", "carrier", name)
+	}
 	engine := delivery.New(p.store, delivery.Options{
 		Log: p.log, PublicURL: publicURL, Lanes: p.carriers.lanes,
 		RetryMaxAge: p.RetryMaxAge, DrainTimeout: p.DrainTimeout,
