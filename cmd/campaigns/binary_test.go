@@ -240,6 +240,42 @@ func TestWorkerAnswersHealthChecks(t *testing.T) {
 	require.Zero(t, r.end(t, syscall.SIGTERM))
 }
 
+func TestProfilesAreGivenOutOnAnAddressOfTheirOwnOnly(t *testing.T) {
+	at := freeAddress(t)
+	s := start(t, t.TempDir(), "serve", "--debug-listen", at)
+	get := func(url string) (status int, body []byte) {
+		res, err := http.Get(url)
+		if err != nil {
+			return 0, nil // not yet
+		}
+		defer res.Body.Close()
+		body, err = io.ReadAll(res.Body)
+		require.NoError(t, err)
+		return res.StatusCode, body
+	}
+	var body []byte
+	require.Eventually(t, func() bool {
+		var status int
+		status, body = get("http://" + at + "/debug/vars")
+		return status == http.StatusOK
+	}, time.Minute, 5*time.Millisecond)
+	var vars struct {
+		Memory struct{ Mallocs uint64 } `json:"memstats"`
+	}
+	require.NoError(t, json.Unmarshal(body, &vars))
+	require.NotZero(t, vars.Memory.Mallocs)
+	for url, want := range map[string]int{
+		"http://" + at + "/debug/pprof/": http.StatusOK,
+		"http://" + at + "/readyz":       http.StatusNotFound,
+		s.url + "/debug/pprof/":          http.StatusNotFound,
+		s.url + "/debug/vars":            http.StatusNotFound,
+	} {
+		status, _ := get(url)
+		require.Equal(t, want, status, url)
+	}
+	require.Zero(t, s.end(t, syscall.SIGTERM))
+}
+
 func TestCarrierThatDiscardsIsNamedAtTheStart(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "campaigns.yaml")

@@ -21,6 +21,7 @@ type Config struct {
 	Database     string        `koanf:"database"`
 	PublicURL    string        `koanf:"public_url"` // no slash at the end; "" for the address listened on
 	HealthListen string        `koanf:"health_listen"`
+	DebugListen  string        `koanf:"debug_listen"`
 	API          bool          `koanf:"api"`
 	Workers      bool          `koanf:"workers"`
 	RateLimits   bool          `koanf:"rate_limits"`
@@ -54,6 +55,7 @@ var settings = []setting{
 	{"database", "sqlite:data/campaigns.db", "sqlite:PATH or postgres://…"},
 	{"public_url", "", "where the world reaches the API (default: the address listened on)"},
 	{"health_listen", "", "address for /healthz and /readyz alone, for workers without API"},
+	{"debug_listen", "", "address for profiles and memory figures, for operators; it asks for no key"},
 	{"api", true, "serve the API"},
 	{"workers", true, "send campaigns and work imports"},
 	{"rate_limits", true, "hold each key to the limits that openapi.yaml names"},

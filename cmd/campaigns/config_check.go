@@ -15,6 +15,9 @@ func (c *Config) check() (fs faults) {
 	if c.HealthListen != "" {
 		fs.address("health_listen", c.HealthListen)
 	}
+	if c.DebugListen != "" {
+		fs.address("debug_listen", c.DebugListen)
+	}
 	if !isDatabase(c.Database) {
 		fs.add("database", "must be sqlite:PATH or postgres://…") // what is there may hold a password
 	}

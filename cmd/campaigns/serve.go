@@ -51,7 +51,7 @@ and /readyz there.`,
 		Example: `  campaigns worker --config /etc/campaigns.yaml
   campaigns worker --database postgres://campaigns@db.example/campaigns --health-listen :8081`,
 	}
-	addSettings(c.Flags(), "database", "public_url", "health_listen", "drain_timeout", "retry_max_age", "log.level", "log.format")
+	addSettings(c.Flags(), "database", "public_url", "health_listen", "debug_listen", "drain_timeout", "retry_max_age", "log.level", "log.format")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, faults := readConfig(cmd.Flags())
 		cfg.API, cfg.Workers = false, true
@@ -163,6 +163,16 @@ func (p *process) start(ctx context.Context, parts *errgroup.Group, out io.Write
 			return fmt.Errorf("listen for health checks: %w", err)
 		}
 		p.serveOn(ctx, parts, l, health(p.store))
+	}
+	if p.DebugListen != "" {
+		l, err := net.Listen("tcp", p.DebugListen)
+		if err != nil {
+			return fmt.Errorf("listen for debugging: %w", err)
+		}
+		p.serveOn(ctx, parts, l, debugging())
+		if !isLoopback(p.DebugListen) {
+			p.log.Warn("debug_listen is not on this machine alone: whoever reaches it sees profiles and the command line", "debug_listen", p.DebugListen)
+		}
 	}
 	if p.Workers {
 		p.startWorkers(ctx, parts, at)
