@@ -12,6 +12,7 @@ const (
 	http200 = http.StatusOK
 	http201 = http.StatusCreated
 	http202 = http.StatusAccepted
+	http409 = http.StatusConflict
 )
 
 // failed is what went wrong with a call, nil if it was answered as it should be.

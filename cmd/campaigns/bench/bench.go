@@ -1,8 +1,8 @@
 // Package bench measures the whole program from outside, as its users meet it:
 // a real server in a process of its own, a real database, and sinks at the far
-// end of the carriers in another process. It speaks to the server through the
-// generated client, so what it measures is what a user gets. It knows nothing
-// of the store or the engine.
+// end of the carriers, each in a process of its own. It speaks to the server
+// through the generated client, so what it measures is what a user gets. It
+// knows nothing of the store or the engine.
 package bench
 
 import (
@@ -20,17 +20,18 @@ import (
 // Options is what to measure.
 type Options struct {
 	Binary   string   // this program
-	Database string   // sqlite:PATH or postgres://…, empty and for this run alone
-	Contacts int      // rows to import, recipients to freeze
-	Mails    int      // messages to send over SMTP and over HTTP
+	Version  string   // of this program, for the history
+	Database string   // sqlite:DIR or postgres://…; each run makes its own there
+	Contacts int      // rows to import, recipients to freeze and to send nothing to
+	Messages int      // to send over each carrier that has a sink
+	Runs     int      // of everything; the medians are printed
 	Only     []string // measures by name; none means all
 	JSON     bool     // JSON lines instead of a table
+	History  string   // file that a line is appended to; "" for none
 	Out      io.Writer
 	Progress io.Writer // what goes on, for people
+	Terminal bool      // Progress is one
 }
-
-// Measures are the names of what can be measured, in the order of a run.
-var Measures = []string{"import", "import-again", "freeze", "smtp", "http"}
 
 // bench is one run against one database.
 type bench struct {
@@ -41,57 +42,102 @@ type bench struct {
 	some   string // the list of those to send to
 }
 
-// Run measures and prints. It leaves the database filled.
-func Run(ctx context.Context, o Options) (err error) {
-	for _, name := range o.Only {
-		if !slices.Contains(Measures, name) {
-			return fmt.Errorf("there is no measure %q; there are %v", name, Measures)
-		}
-	}
-	b := &bench{Options: o}
-	if b.system, err = startSystem(ctx, o); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.system.stop()) }()
-	if b.client, err = b.system.newClient(); err != nil {
-		return err
-	}
-	if err := b.lists(ctx); err != nil {
+// Run measures and prints. It leaves nothing behind but the history.
+func Run(ctx context.Context, o Options) error {
+	if err := o.check(); err != nil {
 		return err
 	}
 	out := printer{Writer: o.Out, json: o.JSON}
-	for _, m := range []struct {
-		name    string
-		measure func(context.Context) (int, error)
-		needed  bool // others build on it
-	}{
-		{"import", b.importAll, true},
-		{"import-again", b.importSome, b.wants("smtp") || b.wants("http")},
-		{"freeze", b.freeze, false},
-		{"smtp", func(ctx context.Context) (int, error) { return b.send(ctx, types.ChannelEmail) }, false},
-		{"http", func(ctx context.Context) (int, error) { return b.send(ctx, types.ChannelSMS) }, false},
-	} {
+	var runs [][]Result
+	for i := range o.Runs {
+		b := &bench{Options: o}
+		b.step("run %d of %d", i+1, o.Runs)
+		show := func(Result) {}
+		if o.Runs == 1 {
+			show = out.print
+		}
+		rs, err := b.run(ctx, show)
+		if err != nil {
+			return err
+		}
+		runs = append(runs, rs)
+	}
+	results := medians(runs)
+	if o.Runs > 1 {
+		for _, r := range results {
+			out.print(r)
+		}
+	}
+	if o.History == "" {
+		return nil
+	}
+	return o.remember(results)
+}
+
+func (o *Options) check() error {
+	names := Measures()
+	for _, name := range o.Only {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("there is no measure %q; there are %v", name, names)
+		}
+	}
+	if o.Contacts < 1 || o.Messages < 1 || o.Runs < 1 {
+		return errors.New("contacts, messages and runs must be at least 1")
+	}
+	o.Messages = min(o.Messages, o.Contacts)
+	return nil
+}
+
+// run measures everything once, on a system of its own.
+func (b *bench) run(ctx context.Context, show func(Result)) (rs []Result, err error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	defer func() { // what was cut off because a part failed says little
+		if cause := context.Cause(ctx); cause != nil && err != nil {
+			err = cause
+		}
+	}()
+	b.now("starting")
+	if b.system, err = startSystem(ctx, fail, b.Options); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.system.stop(ctx)) }()
+	if b.client, err = b.system.newClient(); err != nil {
+		return nil, err
+	}
+	if err := b.lists(ctx); err != nil {
+		return nil, err
+	}
+	for _, m := range b.measures() {
 		if !m.needed && !b.wants(m.name) {
 			continue
 		}
-		r, err := b.measure(ctx, m.name, m.measure)
+		b.step("%s", m.name)
+		r, err := b.measure(ctx, m)
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+			return nil, fmt.Errorf("%s: %w", m.name, err)
 		}
-		out.print(r)
+		rs = append(rs, r)
+		b.now("")
+		show(r)
 	}
-	return nil
+	return rs, nil
 }
 
 func (b *bench) wants(name string) bool { return len(b.Only) == 0 || slices.Contains(b.Only, name) }
 
 // measure runs one part with the meters around it.
-func (b *bench) measure(ctx context.Context, name string, part func(context.Context) (int, error)) (Result, error) {
+func (b *bench) measure(ctx context.Context, m measure) (Result, error) {
+	for _, s := range b.system.sinks {
+		if err := s.reset(ctx); err != nil {
+			return Result{}, err
+		}
+	}
 	before, err := b.system.meter(ctx, true)
 	if err != nil {
 		return Result{}, err
 	}
-	n, err := part(ctx)
+	found, err := m.part(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -99,7 +145,7 @@ func (b *bench) measure(ctx context.Context, name string, part func(context.Cont
 	if err != nil {
 		return Result{}, err
 	}
-	return newResult(name, b.system.database.kind, n, before, after), nil
+	return newResult(m.name, b.system.database.kind, found, before, after), nil
 }
 
 // lists makes two lists: of all contacts, and of those to send to.
@@ -114,118 +160,9 @@ func (b *bench) lists(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) importAll(ctx context.Context) (int, error) {
-	return b.Contacts, b.importRows(ctx, b.Contacts, b.all)
-}
-
-// importSome imports the first rows once more, which changes no contact but
-// puts them into the second list.
-func (b *bench) importSome(ctx context.Context) (int, error) {
-	n := min(b.Mails, b.Contacts)
-	return n, b.importRows(ctx, n, b.some)
-}
-
-func (b *bench) importRows(ctx context.Context, n int, list string) error {
-	read, write := io.Pipe()
-	go func() { write.CloseWithError(writeCSV(write, n)) }()
-	r, err := b.client.CreateImportWithBodyWithResponse(ctx, &types.CreateImportParams{ListID: &list}, "text/csv", read)
-	if err := failed(err, r, http202); err != nil {
-		return fmt.Errorf("upload: %w", err)
-	}
-	return b.poll(ctx, func() (bool, error) {
-		i, err := b.client.GetImportWithResponse(ctx, r.JSON202.Data.ID)
-		if err := failed(err, i, http200); err != nil {
-			return false, err
-		}
-		d := i.JSON200.Data
-		fmt.Fprintf(b.Progress, "\rimported %d of %d ", d.Rows.Processed, n)
-		if d.Status == types.ImportStatusFailed || d.Rows.Failed > 0 {
-			return false, fmt.Errorf("import %s: %d rows failed", d.Status, d.Rows.Failed)
-		}
-		return d.Status == types.ImportStatusCompleted, nil
-	})
-}
-
-// freeze sends to everybody at one message a second, looks how long the audience
-// takes to be final, and cancels.
-func (b *bench) freeze(ctx context.Context) (int, error) {
-	id, err := b.start(ctx, types.CampaignCreate{
-		Name: "freeze", Channel: types.ChannelSMS, ListID: &b.all, Body: ptr("Hi {{first_name}}"),
-		Throttle: &types.Throttle{MessagesPerSecond: 1},
-	})
-	if err != nil {
-		return 0, err
-	}
-	if err := b.until(ctx, id, func(c types.Campaign) bool { return c.Progress.AudienceFinal }); err != nil {
-		return 0, err
-	}
-	r, err := b.client.CancelCampaignWithResponse(ctx, id)
-	return b.Contacts, failed(err, r, http200)
-}
-
-// send sends to the second list and checks that the sink saw each recipient
-// exactly once.
-func (b *bench) send(ctx context.Context, channel types.Channel) (int, error) {
-	before, err := b.system.sinks.counts(ctx)
-	if err != nil {
-		return 0, err
-	}
-	id, err := b.start(ctx, types.CampaignCreate{Name: "send", Channel: channel, ListID: &b.some, Body: ptr(body)})
-	if err != nil {
-		return 0, err
-	}
-	if err := b.until(ctx, id, func(c types.Campaign) bool { return c.Status == types.CampaignStatusCompleted }); err != nil {
-		return 0, err
-	}
-	after, err := b.system.sinks.counts(ctx)
-	if err != nil {
-		return 0, err
-	}
-	n := min(b.Mails, b.Contacts)
-	if got := after.of(channel); got.Total-before.of(channel).Total != n || got.Distinct != n {
-		return 0, fmt.Errorf("the sink saw %d messages to %d recipients, not %d to %d", got.Total, got.Distinct, n, n)
-	}
-	return n, nil
-}
-
-const body = `Dear {{first_name}} {{last_name}},
-
-spring is here, and everything in our shop is 20% off until the end of the month. Have a look at what is new
-this season: jackets, shoes and bags in colours you will like. Your code is SPRING20.
-
-Kind regards, your shop
-`
-
-func (b *bench) start(ctx context.Context, c types.CampaignCreate) (id string, err error) {
-	r, err := b.client.CreateCampaignWithResponse(ctx, c)
-	if err := failed(err, r, http201); err != nil {
-		return "", fmt.Errorf("create a campaign: %w", err)
-	}
-	id = r.JSON201.Data.ID
-	s, err := b.client.SendCampaignWithResponse(ctx, id)
-	if err := failed(err, s, http200); err != nil {
-		return "", fmt.Errorf("send: %w", err)
-	}
-	return id, nil
-}
-
-// until polls a campaign until done says so.
-func (b *bench) until(ctx context.Context, id string, done func(types.Campaign) bool) error {
-	return b.poll(ctx, func() (bool, error) {
-		r, err := b.client.GetCampaignWithResponse(ctx, id)
-		if err := failed(err, r, http200); err != nil {
-			return false, err
-		}
-		p := r.JSON200.Data.Progress
-		fmt.Fprintf(b.Progress, "\r%s: %d recipients, %d queued ", r.JSON200.Data.Name, p.Total, p.Queued)
-		return done(r.JSON200.Data), nil
-	})
-}
-
-// poll asks ten times a second.
-func (b *bench) poll(ctx context.Context, done func() (bool, error)) error {
-	defer fmt.Fprint(b.Progress, "\r\x1b[K")
-	tick := time.NewTicker(100 * time.Millisecond)
+// poll asks until done says so.
+func (b *bench) poll(ctx context.Context, every time.Duration, done func() (bool, error)) error {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		if ok, err := done(); ok || err != nil {
@@ -233,9 +170,25 @@ func (b *bench) poll(ctx context.Context, done func() (bool, error)) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-tick.C:
 		}
+	}
+}
+
+// step tells of a step: in a terminal until the next, elsewhere on a line.
+func (b *bench) step(format string, args ...any) {
+	if b.Terminal {
+		b.now(format, args...)
+	} else {
+		fmt.Fprintf(b.Progress, format+"\n", args...)
+	}
+}
+
+// now tells how far it is, in a terminal, in place of what was told before.
+func (b *bench) now(format string, args ...any) {
+	if b.Terminal {
+		fmt.Fprintf(b.Progress, "\r\x1b[K"+format, args...)
 	}
 }
 

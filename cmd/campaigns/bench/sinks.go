@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,116 +8,135 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os/exec"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/campaigns-api/campaigns/delivery/carriertest/sink"
-	"github.com/campaigns-api/campaigns/gen/types"
 )
 
-// sinks are the far ends of the carriers, in a process of their own.
-type sinks struct {
-	SMTP   string `json:"smtp"`   // host:port
-	HTTP   string `json:"http"`   // where messages are posted
-	Counts string `json:"counts"` // where the counts are read
+// The kinds of sinks. What takes messages over smtp and http counts them; receipts
+// is an http that also sends a receipt for each.
+const (
+	sinkSMTP     = "smtp"
+	sinkHTTP     = "http"
+	sinkReceipts = "receipts"
+)
 
-	cmd  *exec.Cmd
-	hold io.Closer // the sinks end when it closes
+// sinkProcess is the far end of a carrier, in a process of its own.
+type sinkProcess struct {
+	*process
+	sinkAddresses
 }
 
-// count is what one sink has seen.
-type count struct {
-	Total    int `json:"total"`
-	Distinct int `json:"distinct"` // recipients
+// sinkAddresses is what a sink prints, as a line of JSON, once it listens.
+type sinkAddresses struct {
+	Messages string `json:"messages"` // host:port where it takes them
+	Counts   string `json:"counts"`   // http://… GET reads what it counted, DELETE starts anew
 }
 
-type counts struct{ SMTP, HTTP count }
-
-func (c counts) of(channel types.Channel) count {
-	if channel == types.ChannelEmail {
-		return c.SMTP
-	}
-	return c.HTTP
+// counts is what a sink has seen since it was started anew.
+type counts struct {
+	Total    int       `json:"total"`
+	Distinct int       `json:"distinct"` // recipients
+	First    time.Time `json:"first"`    // when the first message came
 }
 
-// ServeSinks is the process of the sinks: it says on out, in one line of JSON,
-// where it listens, and serves until in ends or ctx does.
-func ServeSinks(ctx context.Context, in io.Reader, out io.Writer) error {
+// ServeSink is the process of a sink. It ends with in or with ctx. secret signs
+// receipts.
+func ServeSink(ctx context.Context, kind, secret string, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		_, _ = io.Copy(io.Discard, in)
 		cancel()
 	}()
-	var smtp, posts sink.Counter
-	var listeners [3]net.Listener
-	for i := range listeners {
-		var lc net.ListenConfig
-		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	messages, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	control, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	var counter sink.Counter
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error { return serve(ctx, control, countsHandler(&counter)) })
+	switch kind {
+	case sinkSMTP:
+		parts.Go(func() error { return sink.ServeSMTP(ctx, messages, &counter) })
+	case sinkHTTP:
+		parts.Go(func() error { return serve(ctx, messages, sink.HTTP(&counter)) })
+	case sinkReceipts:
+		gateway, err := sink.NewReceipts(secret)
 		if err != nil {
 			return err
 		}
-		listeners[i] = l
+		parts.Go(func() error { return gateway.Run(ctx) })
+		parts.Go(func() error { return serve(ctx, messages, gateway.Handler(&counter)) })
+	default:
+		return fmt.Errorf("there is no sink %q", kind)
 	}
-	where := sinks{SMTP: listeners[0].Addr().String(), HTTP: "http://" + listeners[1].Addr().String() + "/", Counts: "http://" + listeners[2].Addr().String() + "/"}
+	where := sinkAddresses{Messages: messages.Addr().String(), Counts: "http://" + control.Addr().String() + "/"}
 	if err := json.NewEncoder(out).Encode(where); err != nil {
 		return err
 	}
-	for i, h := range []http.Handler{sink.HTTP(&posts), countsHandler(&smtp, &posts)} {
-		s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-		context.AfterFunc(ctx, func() { _ = s.Close() })
-		go func() { _ = s.Serve(listeners[i+1]) }()
-	}
-	return sink.ServeSMTP(ctx, listeners[0], &smtp)
+	return parts.Wait()
 }
 
-func countsHandler(smtp, posts *sink.Counter) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(counts{
-			SMTP: count{smtp.Total(), smtp.Distinct()}, HTTP: count{posts.Total(), posts.Distinct()},
-		})
+// serve answers on l until ctx ends.
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func countsHandler(c *sink.Counter) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			c.Reset()
+		}
+		_ = json.NewEncoder(w).Encode(counts{c.Total(), c.Distinct(), c.First()})
 	})
 }
 
-func startSinks(ctx context.Context, binary string) (*sinks, error) {
-	s := &sinks{cmd: exec.CommandContext(ctx, binary, "bench", "sinks")}
-	in, err := s.cmd.StdinPipe()
+func startSink(ctx context.Context, fail context.CancelCauseFunc, dir, program, kind, secret string) (*sinkProcess, error) {
+	p, err := launch(ctx, fail, dir, "sink-"+kind, program, "bench", "sink", kind, secret)
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the sinks: %w", err)
-	}
-	s.hold = in
-	line, err := bufio.NewReader(out).ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, s)
-	}
-	if err != nil {
-		s.stop()
-		return nil, fmt.Errorf("start the sinks: %w", err)
+	s := &sinkProcess{process: p}
+	if err := p.line(&s.sinkAddresses); err != nil {
+		return s, fmt.Errorf("start the sink %s: %w", kind, err)
 	}
 	return s, nil
 }
 
-func (s *sinks) counts(ctx context.Context) (c counts, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Counts, nil)
+// counted is what the sink has seen.
+func (s *sinkProcess) counted(ctx context.Context) (c counts, err error) {
+	return c, getJSON(ctx, http.MethodGet, s.Counts, &c)
+}
+
+// reset lets the sink count anew.
+func (s *sinkProcess) reset(ctx context.Context) error {
+	return getJSON(ctx, http.MethodDelete, s.Counts, &counts{})
+}
+
+func getJSON(ctx context.Context, method, url string, to any) (err error) {
+	r, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
 	if err != nil {
-		return c, err
+		return err
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return c, fmt.Errorf("ask the sinks: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, answer.Body.Close()) }()
-	return c, json.NewDecoder(answer.Body).Decode(&c)
-}
-
-func (s *sinks) stop() {
-	_ = s.hold.Close()
-	_ = s.cmd.Wait()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: status %d", url, answer.StatusCode)
+	}
+	return json.NewDecoder(answer.Body).Decode(to)
 }

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,73 +12,87 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/campaigns-api/campaigns/gen/client"
+	"github.com/campaigns-api/campaigns/gen/types"
 )
 
-// system is what is measured: a server and sinks, each a process of its own.
+// The channels stand for the carriers: each has its own.
+const (
+	overSMTP     = types.ChannelEmail
+	overHTTP     = types.ChannelSMS
+	overReceipts = types.ChannelWhatsapp // HTTP, with a receipt for each message
+	overNothing  = types.ChannelViber    // a carrier that discards
+)
+
+// system is what is measured: a server, a database of its own, and sinks, each a
+// process of its own.
 type system struct {
 	dir      string
 	url      string
+	debug    string // host:port of the server's memory figures
 	key      string
-	database database
-	server   *exec.Cmd
-	sinks    *sinks
+	database *database
+	server   *process
+	sinks    map[types.Channel]*sinkProcess
 }
 
-func startSystem(ctx context.Context, o Options) (s *system, err error) {
-	s = &system{database: newDatabase(o.Database)}
+func startSystem(ctx context.Context, fail context.CancelCauseFunc, o Options) (s *system, err error) {
+	s = &system{sinks: map[types.Channel]*sinkProcess{}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.stop())
+			err = errors.Join(err, s.stop(ctx))
 		}
 	}()
 	if s.dir, err = os.MkdirTemp("", "campaigns-bench-"); err != nil {
 		return s, err
 	}
-	if s.sinks, err = startSinks(ctx, o.Binary); err != nil {
+	if s.database, err = newDatabase(ctx, o.Database); err != nil {
 		return s, err
 	}
-	config, err := s.configure(ctx, o)
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	signing := "whsec_" + base64.StdEncoding.EncodeToString(secret)
+	for channel, kind := range map[types.Channel]string{overSMTP: sinkSMTP, overHTTP: sinkHTTP, overReceipts: sinkReceipts} {
+		sink, err := startSink(ctx, fail, s.dir, o.Binary, kind, signing)
+		if sink != nil {
+			s.sinks[channel] = sink
+		}
+		if err != nil {
+			return s, err
+		}
+	}
+	config, err := s.configure(signing)
 	if err != nil {
 		return s, err
 	}
 	if s.key, err = makeKey(ctx, o.Binary, config); err != nil {
 		return s, err
 	}
-	s.server = exec.CommandContext(ctx, o.Binary, "serve", "--config", config)
-	s.server.Cancel = func() error { return s.server.Process.Signal(syscall.SIGTERM) }
-	log, err := os.Create(filepath.Join(s.dir, "server.log"))
-	if err != nil {
+	if s.server, err = launch(ctx, fail, s.dir, "server", o.Binary, "serve", "--config", config); err != nil {
 		return s, err
-	}
-	s.server.Stderr = log
-	if err := s.server.Start(); err != nil {
-		return s, fmt.Errorf("start the server: %w", err)
 	}
 	return s, s.ready(ctx)
 }
 
-// configure writes the server's configuration. Mail goes to the SMTP sink and
-// SMS to the HTTP sink.
-func (s *system) configure(ctx context.Context, o Options) (path string, err error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0") // a port that is free now
+// configure writes the server's configuration, with a carrier on each channel.
+func (s *system) configure(signing string) (path string, err error) {
+	listen, err := freeAddress()
 	if err != nil {
 		return "", err
 	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
+	if s.debug, err = freeAddress(); err != nil {
 		return "", err
 	}
-	s.url = "http://" + address
+	s.url = "http://" + listen
 	tree := map[string]any{ // JSON is YAML
-		"listen": address, "database": o.Database, "log": map[string]any{"level": "warn"},
+		"listen": listen, "debug_listen": s.debug, "public_url": s.url, "database": s.database.dsn, "log": map[string]any{"level": "warn"},
 		"carriers": []map[string]any{
-			{"name": "smtp", "type": "smtp", "channels": []string{"email"}, "address": s.sinks.SMTP, "tls": "off", "from": "Shop <shop@example.com>", "connections": 16},
-			{"name": "http", "type": "http", "channels": []string{"sms"}, "url": s.sinks.HTTP, "connections": 32},
+			{"name": "smtp", "type": "smtp", "channels": []any{overSMTP}, "address": s.sinks[overSMTP].Messages, "tls": "off", "from": "Shop <shop@example.com>", "connections": 16},
+			{"name": "http", "type": "http", "channels": []any{overHTTP}, "url": "http://" + s.sinks[overHTTP].Messages, "connections": 32},
+			{"name": "receipts", "type": "http", "channels": []any{overReceipts}, "url": "http://" + s.sinks[overReceipts].Messages, "connections": 32, "receipt_secret": signing},
+			{"name": "nothing", "type": "discard", "channels": []any{overNothing}},
 		},
 	}
 	b, err := json.Marshal(tree)
@@ -85,6 +101,15 @@ func (s *system) configure(ctx context.Context, o Options) (path string, err err
 	}
 	path = filepath.Join(s.dir, "campaigns.yaml")
 	return path, os.WriteFile(path, b, 0o600)
+}
+
+// freeAddress has a port that is free now.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 // makeKey makes an account with a live key, as an operator would.
@@ -116,12 +141,12 @@ func runJSON(ctx context.Context, to any, binary string, args ...string) error {
 
 // ready waits until the server answers.
 func (s *system) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/readyz", nil)
+		r, err := http.NewRequestWithContext(patient, http.MethodGet, s.url+"/readyz", http.NoBody)
 		if err != nil {
 			return err
 		}
@@ -133,8 +158,9 @@ func (s *system) ready(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			log, _ := os.ReadFile(filepath.Join(s.dir, "server.log"))
-			return fmt.Errorf("the server does not answer: %s", log)
+			return context.Cause(ctx)
+		case <-patient.Done():
+			return s.server.tell("does not answer")
 		case <-tick.C:
 		}
 	}
@@ -147,13 +173,19 @@ func (s *system) newClient() (*client.ClientWithResponses, error) {
 	}))
 }
 
-// stop drains the server, stops the sinks and removes what was written.
-func (s *system) stop() (err error) {
-	if s.server != nil && s.server.Process != nil {
-		err = errors.Join(s.server.Process.Signal(syscall.SIGTERM), s.server.Wait())
+// stop drains the server, stops the sinks and removes what was written, also when
+// ctx has ended.
+func (s *system) stop(ctx context.Context) (err error) {
+	if s.server != nil {
+		err = s.server.stop()
 	}
-	if s.sinks != nil {
-		s.sinks.stop()
+	for _, sink := range s.sinks {
+		err = errors.Join(err, sink.stop())
+	}
+	if s.database != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		err = errors.Join(err, s.database.drop(ctx))
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
 }

@@ -7,6 +7,7 @@ package sink
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // Counter counts messages by recipient. Its methods may be called from many
@@ -19,6 +20,7 @@ type Counter struct {
 	mu    sync.Mutex
 	by    map[string]*int
 	total int
+	first time.Time
 	kept  []Message
 }
 
@@ -33,6 +35,20 @@ func (c *Counter) Total() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.total
+}
+
+// First is when the first message came, zero before.
+func (c *Counter) First() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.first
+}
+
+// Reset forgets all messages.
+func (c *Counter) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.by, c.total, c.first, c.kept = nil, 0, time.Time{}, nil
 }
 
 // Distinct is the number of recipients that got at least one message: Total
@@ -76,7 +92,9 @@ func (c *Counter) Messages() []Message {
 func (c *Counter) add(address, data []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.total++
+	if c.total++; c.total == 1 {
+		c.first = time.Now()
+	}
 	if n := c.by[string(address)]; n != nil {
 		*n++
 	} else {

@@ -3,6 +3,7 @@ package sink_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +12,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/campaigns-api/campaigns/delivery/carriertest/sink"
@@ -107,4 +110,78 @@ func TestHTTPSinkCountsEachRecipient(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{"+1": 2, "+2": 1}, counter.Counts())
 	require.Len(t, counter.Messages(), 3)
+}
+
+func TestGatewaySendsASignedReceiptForEachMessage(t *testing.T) {
+	const secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+	signer, err := standardwebhooks.NewWebhook(secret)
+	require.NoError(t, err)
+	delivered := make(chan string, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var delivery struct {
+			Receipts []struct {
+				MessageID string `json:"message_id"`
+				Status    string
+			}
+		}
+		if signer.Verify(body, r.Header) != nil || json.Unmarshal(body, &delivery) != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		for _, r := range delivery.Receipts {
+			delivered <- r.MessageID + " " + r.Status
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer receiver.Close()
+
+	var counter sink.Counter
+	gateway, err := sink.NewReceipts(secret)
+	require.NoError(t, err)
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- gateway.Run(ctx) }()
+	server := httptest.NewServer(gateway.Handler(&counter))
+	defer server.Close()
+	for _, id := range []string{"msg_1", "msg_2"} {
+		response, err := http.Post(server.URL, "application/json", strings.NewReader(`{"id":"`+id+`","to":"+1","callback_url":"`+receiver.URL+`"}`))
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+	}
+	require.ElementsMatch(t, []string{"msg_1 delivered", "msg_2 delivered"}, []string{<-delivered, <-delivered})
+	require.Equal(t, 2, counter.Total())
+	end()
+	require.NoError(t, <-ended)
+}
+
+func TestReceiptThatIsNotTakenEndsTheGateway(t *testing.T) {
+	receiver := httptest.NewServer(http.NotFoundHandler())
+	defer receiver.Close()
+	gateway, err := sink.NewReceipts("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+	require.NoError(t, err)
+	server := httptest.NewServer(gateway.Handler(new(sink.Counter)))
+	defer server.Close()
+	response, err := http.Post(server.URL, "application/json", strings.NewReader(`{"id":"msg_1","to":"+1","callback_url":"`+receiver.URL+`"}`))
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.ErrorContains(t, gateway.Run(t.Context()), "status 404")
+}
+
+func TestCounterStartsAnew(t *testing.T) {
+	counter := sink.Counter{Keep: 1}
+	require.Zero(t, counter.First())
+	server := httptest.NewServer(sink.HTTP(&counter))
+	defer server.Close()
+	for range 2 {
+		before := time.Now()
+		response, err := http.Post(server.URL, "application/json", strings.NewReader(`{"to":"+1"}`))
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, 1, counter.Total())
+		require.WithinRange(t, counter.First(), before, time.Now())
+		counter.Reset()
+		require.Zero(t, counter.Total()+counter.Distinct()+len(counter.Messages()))
+		require.Zero(t, counter.First())
+	}
 }
