@@ -84,6 +84,7 @@ scalar: ## Take the script that draws /docs from its npm package anew (needs npm
 lint: ## Read the code with the linters of .golangci.yaml
 	$(GO) mod tidy -diff
 	$(TOOL) golangci-lint run
+	$(GO) vet -modfile=tools.mod docs/bench/plot.go
 
 format: ## Format the code the way lint wants it
 	$(TOOL) golangci-lint fmt
@@ -92,8 +93,13 @@ race: export CGO_ENABLED = 1
 race: ## Run every test under the race detector, property tests with a fifth of their draws (needs a C compiler)
 	$(GO) test -race -short -timeout 20m ./...
 
-bench: ## Measure import, audience and sending on both databases (BENCH_ARGS for more)
-	$(GO) test ./tests -run '^$$' -bench '^BenchmarkProgram$$' -benchtime 1x -timeout 60m
+# BENCH_HISTORY= leaves the history as it is: for a run that is not for the record.
+BENCH_HISTORY = docs/bench/history.jsonl
+
+bench: build ## Measure import, audience and sending on both databases (BENCH_ARGS="--runs 3" for the record)
+	BENCH_PROGRAM=$(CURDIR)/bin/campaigns BENCH_ARGS="$(BENCH_ARGS) --history=$(abspath $(BENCH_HISTORY))" \
+	$(GO) test ./tests -run '^$$' -bench '^BenchmarkProgram$$' -benchtime 1x -timeout 120m
+	$(if $(BENCH_HISTORY),$(GO) run -modfile=tools.mod docs/bench/plot.go $(BENCH_HISTORY) $(basename $(BENCH_HISTORY)).svg)
 
 clean: ## Remove what was built (data/ stays)
 	rm -rf bin
