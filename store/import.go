@@ -169,10 +169,12 @@ func importMade(q *gorm.DB, kept *answered, im *Import) (ok bool, err error) {
 		return false, nil
 	}
 	var made Import
-	if err := withList(q).Where("imports.id = ?", *kept.ImportID).Take(&made).Error; err != nil {
-		return false, missing(err, "import", fmt.Sprint(*kept.ImportID))
-	}
+	err = withList(q).Where("imports.id = ?", *kept.ImportID).Take(&made).Error
 	switch {
+	case errors.Is(err, gorm.ErrRecordNotFound): // discarded since the request was looked for
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read the import of a request: %w", err)
 	case made.Status == ImportFailed:
 		return false, nil
 	case made.Status == ImportReceiving && made.LeaseUntil.After(now()):

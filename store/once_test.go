@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -350,5 +351,33 @@ func TestImportThatAProcessLeftBehindIsMadeAnew(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, repeated)
 		require.NotEqual(t, left.PublicID, made.PublicID)
+	})
+}
+
+// TestRepeatBesideAnUploadThatBreaksOff repeats a call as long as its first
+// upload, which is about to be discarded, is in its way.
+func TestRepeatBesideAnUploadThatBreaksOff(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		sc := newScope(t, s)
+		file := "email\n" + strings.Repeat("ana@example.com\n", 50_000) // more than a part
+		for i := range 20 {
+			r := request(strconv.Itoa(i), "x")
+			o := store.ImportOptions{Format: store.CSV, Request: &r}
+			broken := errors.New("broken off")
+			begun, ended := make(chan struct{}), make(chan error)
+			go func() {
+				body := io.MultiReader(strings.NewReader(file), readerFunc(func([]byte) (int, error) { close(begun); return 0, broken }))
+				_, _, err := s.CreateImport(t.Context(), sc, o, body)
+				ended <- err
+			}()
+			<-begun
+			for made := false; !made; {
+				_, _, err := s.CreateImport(t.Context(), sc, o, strings.NewReader("email\n"))
+				if made = err == nil; !made {
+					require.Equal(t, store.CodeInProgress, failure(t, err).Code, "%v", err)
+				}
+			}
+			require.ErrorIs(t, <-ended, broken)
+		}
 	})
 }
