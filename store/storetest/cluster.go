@@ -22,9 +22,10 @@ import (
 //
 // A commit is in the operating system's hands when it is acknowledged
 // (synchronous_commit is on) but not on the disk (fsync is off): it survives
-// every end of the server, not the machine's.
+// every end of the server, not the machine's. Settings may change that.
 type Cluster struct {
 	programs string // directory
+	settings []string
 	dir      string // everything the cluster writes
 	user     *syscall.Credential
 	log      *os.File
@@ -50,11 +51,12 @@ const (
 )
 
 // NewCluster returns a running cluster that is t's alone, so that t may stop it.
-// It is removed when t ends. TEST_DATABASE_URL does not matter here; where
-// PostgreSQL is not installed, t is skipped, or fails when CI is set.
-func NewCluster(t testing.TB) *Cluster {
+// It is removed when t ends. Settings, such as "fsync=on", win over what the
+// package sets. TEST_DATABASE_URL does not matter here; where PostgreSQL is not
+// installed, t is skipped, or fails when CI is set.
+func NewCluster(t testing.TB, settings ...string) *Cluster {
 	t.Helper()
-	c, err := newCluster()
+	c, err := newCluster(settings...)
 	need(t, err)
 	t.Cleanup(func() {
 		if err := c.remove(); err != nil {
@@ -66,7 +68,7 @@ func NewCluster(t testing.TB) *Cluster {
 
 // newCluster makes and starts a cluster. The caller need not remove it: it goes
 // when this process does.
-func newCluster() (_ *Cluster, err error) {
+func newCluster(settings ...string) (_ *Cluster, err error) {
 	programs, err := findPrograms(os.Getenv("PATH"), packaged)
 	if err != nil {
 		return nil, err
@@ -79,7 +81,7 @@ func newCluster() (_ *Cluster, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for PostgreSQL: %w", err)
 	}
-	c := &Cluster{programs: programs, dir: dir, user: user}
+	c := &Cluster{programs: programs, settings: settings, dir: dir, user: user}
 	if err := c.watch(); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch over PostgreSQL: %w", err), os.RemoveAll(dir))
 	}
@@ -124,14 +126,20 @@ func (c *Cluster) Start() error {
 	if c.server != nil {
 		return errors.New("start PostgreSQL: it runs already")
 	}
-	p, err := c.launch("postgres", "-D", c.data(), "-k", c.dir,
+	args := []string{
+		"-D", c.data(), "-k", c.dir,
 		"-c", "listen_addresses=",
 		"-c", "max_connections=300",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_wal_size=1GB",
 		// Files in the data directory, so that nothing stays behind in /dev/shm.
 		"-c", "dynamic_shared_memory_type=mmap",
 		// So that SQL which leans on the server's time zone is found out.
-		"-c", "timezone=Asia/Kathmandu")
+		"-c", "timezone=Asia/Kathmandu",
+	}
+	for _, s := range c.settings {
+		args = append(args, "-c", s) // the last one holds
+	}
+	p, err := c.launch("postgres", args...)
 	if err != nil {
 		return err
 	}

@@ -96,6 +96,16 @@ func TestClusterIsRemovedAtTheEndOfItsTest(t *testing.T) {
 	require.NoDirExists(t, dir)
 }
 
+func TestSettingsOfAClusterHoldOverEveryStart(t *testing.T) {
+	c := NewCluster(t, "fsync=on", "work_mem=5MB")
+	for range 2 {
+		conn := connect(t, c.URL())
+		require.Equal(t, "on", value[string](t, conn, "SHOW fsync"))
+		require.Equal(t, "5MB", value[string](t, conn, "SHOW work_mem"))
+		require.NoError(t, c.Restart(Fast))
+	}
+}
+
 func TestStopAndStartOutOfTurnAreRefused(t *testing.T) {
 	c := NewCluster(t)
 	require.ErrorContains(t, c.Start(), "runs already")

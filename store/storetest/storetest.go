@@ -77,7 +77,7 @@ func PostgresURL(t testing.TB) string {
 }
 
 // shared is the cluster of this process. Nobody stops it: it goes with the process.
-var shared = sync.OnceValues(newCluster)
+var shared = sync.OnceValues(func() (*Cluster, error) { return newCluster() })
 
 func serverURL() (string, error) {
 	if dsn := os.Getenv("TEST_DATABASE_URL"); dsn != "" {
