@@ -35,7 +35,7 @@ func BenchmarkProgram(b *testing.B) {
 		b.Run(database, func(b *testing.B) {
 			at := "sqlite:" + b.TempDir()
 			if database == "postgres" {
-				at = storetest.PostgresURL(b)
+				at = durablePostgres(b)
 			}
 			for b.Loop() {
 				args := append([]string{"bench", "--database", at}, strings.Fields(os.Getenv("BENCH_ARGS"))...)
@@ -45,6 +45,15 @@ func BenchmarkProgram(b *testing.B) {
 			}
 		})
 	}
+}
+
+// durablePostgres is the server of TEST_DATABASE_URL or, without one, a throwaway
+// that writes to the disk what it acknowledges, as those of the tests do not.
+func durablePostgres(b *testing.B) string {
+	if dsn := os.Getenv("TEST_DATABASE_URL"); dsn != "" {
+		return dsn
+	}
+	return storetest.NewCluster(b, "fsync=on", "full_page_writes=on").URL()
 }
 
 // benchmark runs `campaigns bench` and gives what it prints.
@@ -76,6 +85,7 @@ func TestBenchMeasuresEverythingAndRemembersIt(t *testing.T) {
 		for _, r := range results {
 			names = append(names, r.Name)
 			requireMeasured(t, kind, r)
+			require.Equal(t, isDurable(t, dsn), r.Durable)
 		}
 		require.Equal(t, bench.Measures(), names)
 
@@ -104,6 +114,21 @@ func decoded[T any](t *testing.T, line []byte) (to T) {
 	d.DisallowUnknownFields()
 	require.NoError(t, d.Decode(&to), "%s", line)
 	return to
+}
+
+// isDurable says whether the database writes to the disk what it acknowledges:
+// the throwaway of the tests does not.
+func isDurable(t *testing.T, dsn string) bool {
+	t.Helper()
+	if strings.HasPrefix(dsn, "sqlite:") {
+		return true
+	}
+	c, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	defer c.Close(t.Context())
+	var fsync string
+	require.NoError(t, c.QueryRow(t.Context(), "SHOW fsync").Scan(&fsync))
+	return fsync == "on"
 }
 
 // requireMeasured looks at what cannot be otherwise on any machine.

@@ -102,6 +102,9 @@ func (b *bench) run(ctx context.Context, show func(Result)) (rs []Result, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.system.stop(ctx)) }()
+	if !b.system.database.durable {
+		b.step("beware: fsync, synchronous_commit or full_page_writes is off, so PostgreSQL keeps nothing safe")
+	}
 	if b.client, err = b.system.newClient(); err != nil {
 		return nil, err
 	}
@@ -145,7 +148,7 @@ func (b *bench) measure(ctx context.Context, m measure) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return newResult(m.name, b.system.database.kind, found, before, after), nil
+	return newResult(m.name, b.system.database, found, before, after), nil
 }
 
 // lists makes two lists: of all contacts, and of those to send to.

@@ -17,9 +17,10 @@ import (
 
 // database is where one run's data lives: made for it and gone with it.
 type database struct {
-	kind string // postgres or sqlite
-	dsn  string
-	drop func(context.Context) error
+	kind    string // postgres or sqlite
+	dsn     string
+	durable bool // what it has acknowledged survives the end of the machine
+	drop    func(context.Context) error
 }
 
 // newDatabase makes an empty one where dsn says: a file in the folder of
@@ -31,29 +32,42 @@ func newDatabase(ctx context.Context, dsn string) (*database, error) {
 			return nil, err
 		}
 		drop := func(context.Context) error { return os.RemoveAll(dir) }
-		return &database{"sqlite", "sqlite:" + filepath.Join(dir, "bench.db"), drop}, nil
+		return &database{"sqlite", "sqlite:" + filepath.Join(dir, "bench.db"), true, drop}, nil
 	}
 	u, err := url.Parse(dsn)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return nil, errors.New("--database must be sqlite:DIR or postgres://…") // not shown: it may hold a password
 	}
 	name := "campaigns_bench_" + strings.ToLower(rand.Text())
-	if err := execute(ctx, dsn, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8'"); err != nil {
+	d := &database{kind: "postgres", drop: func(ctx context.Context) error {
+		return onPostgres(ctx, dsn, func(c *pgx.Conn) error {
+			_, err := c.Exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)")
+			return err
+		})
+	}}
+	u.Path = "/" + name
+	d.dsn = u.String()
+	err = onPostgres(ctx, dsn, func(c *pgx.Conn) error {
+		err := c.QueryRow(ctx, `SELECT bool_and(setting <> 'off') FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')`).Scan(&d.durable)
+		if err == nil {
+			_, err = c.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8'")
+		}
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("make a database: %w", err)
 	}
-	u.Path = "/" + name
-	drop := func(ctx context.Context) error { return execute(ctx, dsn, "DROP DATABASE "+name+" WITH (FORCE)") }
-	return &database{"postgres", u.String(), drop}, nil
+	return d, nil
 }
 
-func execute(ctx context.Context, dsn, sql string) (err error) {
+// onPostgres does something over a connection of its own.
+func onPostgres(ctx context.Context, dsn string, do func(*pgx.Conn) error) (err error) {
 	c, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close(ctx)) }()
-	_, err = c.Exec(ctx, sql)
-	return err
+	return do(c)
 }
 
 // meter is nothing for SQLite, which is part of the server. PostgreSQL is asked
@@ -62,17 +76,18 @@ func (d *database) meter(ctx context.Context) (used time.Duration, wal int64, er
 	if d.kind == "sqlite" {
 		return 0, 0, nil
 	}
-	c, err := pgx.Connect(ctx, d.dsn)
+	err = onPostgres(ctx, d.dsn, func(c *pgx.Conn) (err error) {
+		var backend int
+		err = c.QueryRow(ctx, "SELECT pg_backend_pid(), pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint").Scan(&backend, &wal)
+		if err == nil {
+			used, err = clusterTime(backend)
+		}
+		return err
+	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("measure PostgreSQL: %w", err)
 	}
-	defer func() { _ = c.Close(ctx) }()
-	var backend int
-	if err := c.QueryRow(ctx, "SELECT pg_backend_pid(), pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint").Scan(&backend, &wal); err != nil {
-		return 0, 0, fmt.Errorf("measure PostgreSQL: %w", err)
-	}
-	used, err = clusterTime(backend)
-	return used, wal, err
+	return used, wal, nil
 }
 
 // clusterTime is the processor time of all processes of the PostgreSQL that the

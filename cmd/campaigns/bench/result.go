@@ -13,6 +13,7 @@ import (
 type Result struct {
 	Name               string   `json:"name"`
 	Database           string   `json:"database"` // postgres or sqlite
+	Durable            bool     `json:"durable"`  // what it acknowledged survives the end of the machine
 	Messages           int      `json:"messages"` // or rows, or recipients
 	Seconds            float64  `json:"seconds"`
 	MessagesPerSecond  float64  `json:"messages_per_second"`
@@ -39,12 +40,12 @@ type Reads struct {
 	Messages   quantiles `json:"messages"`
 }
 
-func newResult(name, database string, f found, before, after reading) Result {
+func newResult(name string, d *database, f found, before, after reading) Result {
 	per := func(n float64) float64 { return round(n / float64(f.n)) }
 	us := func(from, to time.Duration) float64 { return per(float64((to - from).Microseconds())) }
 	took := after.at.Sub(before.at).Seconds()
 	r := Result{
-		Name: name, Database: database, Messages: f.n, Seconds: round(took), MessagesPerSecond: round(float64(f.n) / took),
+		Name: name, Database: d.kind, Durable: d.durable, Messages: f.n, Seconds: round(took), MessagesPerSecond: round(float64(f.n) / took),
 		CPU:                CPU{us(before.server, after.server), us(before.database, after.database), us(before.sink, after.sink)},
 		PeakRSSMB:          round(float64(after.peak) / 1e6),
 		WALBytesPerMessage: per(float64(after.wal - before.wal)),
