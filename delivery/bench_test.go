@@ -79,7 +79,10 @@ func (b *bench) newEngine(s delivery.Store, lanes ...delivery.Lane) *delivery.En
 }
 
 func (b *bench) newEngineWith(s delivery.Store, o delivery.Options) *delivery.Engine {
-	o.Log, o.PublicURL = slog.New(slog.NewTextHandler(b.t.Output(), nil)), "https://campaigns.example"
+	o.PublicURL = "https://campaigns.example"
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(b.t.Output(), nil))
+	}
 	if o.Lanes == nil {
 		o.Lanes = []delivery.Lane{b.lane()}
 	}

@@ -27,7 +27,9 @@ type Outgoing struct {
 }
 
 // A Carrier takes one message out into the world and returns the name it gave
-// it. Every error is worth another attempt unless it is a *Rejected.
+// it. Every error is worth another attempt unless it is a *Rejected. Every error
+// is trouble with the carrier, which stops hand-over when there is too much of it,
+// unless it is a *Rejected or a *Deferred of the message.
 //
 // Send may be called twice with the same Outgoing.ID, after a crash or a lost
 // answer; carriers pass the ID on as idempotency key. Send is called from many
@@ -47,11 +49,12 @@ func (r *Rejected) Error() string { return fmt.Sprintf("rejected: %s %s", r.Code
 
 // Deferred is a no for now. RetryAfter is the carrier's wish, 0 if it has none;
 // the engine waits at least that long. Any other error is treated like a
-// Deferred with no wish.
+// Deferred of the carrier with no wish.
 type Deferred struct {
 	Code       string // at most 64 bytes
 	Text       string // at most 256 bytes
 	RetryAfter time.Duration
+	Carrier    bool // it speaks of the carrier and not of the message: others would get it too
 }
 
 func (d *Deferred) Error() string { return fmt.Sprintf("deferred: %s %s", d.Code, d.Text) }
@@ -84,6 +87,13 @@ func newDeferred(code, text string, retryAfter time.Duration) *Deferred {
 		Text:       printable(text, maxCarrierText),
 		RetryAfter: retryAfter,
 	}
+}
+
+// newUnavailable is a Deferred that speaks of the carrier.
+func newUnavailable(code, text string, retryAfter time.Duration) *Deferred {
+	d := newDeferred(code, text, retryAfter)
+	d.Carrier = true
+	return d
 }
 
 // printable makes valid UTF-8 without control or formatting characters of

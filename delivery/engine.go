@@ -87,7 +87,7 @@ const (
 type timing struct {
 	lease      time.Duration // of a chunk; no hand-over in the last two thirds of it
 	retryLease time.Duration // of a batch of retries, likewise
-	firstWait  time.Duration // before the second attempt, about
+	firstWait  time.Duration // before a second attempt, and before a carrier that is down is tried again, about
 }
 
 // Engine sends. Make one with New, run it once.
@@ -119,9 +119,9 @@ func New(st Store, o Options) *Engine {
 	}
 	e.wake.build, e.wake.fold = newSignal(), newSignal()
 	e.sandbox = NewSandbox(e.receive)
-	e.lanes = append(e.lanes, newLane(Lane{Name: "sandbox", Carrier: e.sandbox, Channels: store.Channels}, store.Test))
+	e.lanes = append(e.lanes, e.newLane(Lane{Name: "sandbox", Carrier: e.sandbox, Channels: store.Channels}, store.Test))
 	for _, l := range o.Lanes {
-		e.lanes = append(e.lanes, newLane(l, store.Live))
+		e.lanes = append(e.lanes, e.newLane(l, store.Live))
 	}
 	return e
 }

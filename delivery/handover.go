@@ -14,7 +14,7 @@ import (
 // handOver renders one message and gives it to the carrier. It looks once more
 // whether the contact may be sent to. The outcome's Status is 0 for a failure
 // worth another attempt: see again.
-func (e *Engine) handOver(ctx context.Context, l *lane, r *run, c *compiled, id int64, to *store.Recipient) store.Outcome {
+func (e *Engine) handOver(ctx context.Context, l *lane, p *pass, r *run, c *compiled, id int64, to *store.Recipient) store.Outcome {
 	o := store.Outcome{Contact: id, Status: store.MessageSkipped}
 	switch {
 	case to == nil:
@@ -37,6 +37,9 @@ func (e *Engine) handOver(ctx context.Context, l *lane, r *run, c *compiled, id 
 	}
 	ref, err := l.Carrier.Send(ctx, &m)
 	answered(&o, ref, err)
+	if err == nil || !errors.Is(ctx.Err(), context.Canceled) { // what we broke off ourselves says nothing of the carrier
+		l.breaker.learn(p, err)
+	}
 	return o
 }
 
@@ -46,7 +49,7 @@ func (e *Engine) again(o *store.Outcome, attempts int, age time.Duration) {
 	if o.Status != 0 {
 		return
 	}
-	o.RetryAfter = max(o.RetryAfter, backoff(attempts, e.timing.firstWait))
+	o.RetryAfter = max(o.RetryAfter, backoff(attempts, e.timing.firstWait, longestWait))
 	if age+o.RetryAfter > e.opts.RetryMaxAge {
 		o.Status = store.MessageFailed
 	}
@@ -108,10 +111,10 @@ const longestWait = 15 * time.Minute
 // backoff is the wait after so many attempts. The waits double from the first to
 // the longest, each between half and one and a half of it, so that what failed
 // together does not come back together.
-func backoff(attempts int, first time.Duration) time.Duration {
-	wait := longestWait
+func backoff(attempts int, first, longest time.Duration) time.Duration {
+	wait := longest
 	if attempts < 16 {
-		wait = min(first<<(attempts-1), longestWait)
+		wait = min(first<<(attempts-1), longest)
 	}
 	return wait/2 + rand.N(wait)
 }

@@ -55,9 +55,9 @@ type HTTPConfig struct {
 //
 // An answer of 2xx means taken; {"id": "…"} in it is the reference. 408, 425,
 // 429 and 5xx are *Deferred, with the answer's Retry-After as far as a day; so
-// are 401 and 407, which speak of our credentials and not of the message. All
-// else, redirects included, is *Rejected. Both take Code and Text from
-// {"code", "message"} in the answer, else from its status. Trouble on the way
+// are 401 and 407. None of these speaks of the message: they are trouble with the
+// carrier. All else, redirects included, is *Rejected. Both take Code and Text
+// from {"code", "message"} in the answer, else from its status. Trouble on the way
 // is an ordinary error.
 type HTTP struct {
 	url      string

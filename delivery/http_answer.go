@@ -45,7 +45,7 @@ func (h *HTTP) refusal(res *http.Response, body []byte) error {
 	code := h.secrets.Replace(cmp.Or(string(answer.Code), strconv.Itoa(res.StatusCode)))
 	text := h.secrets.Replace(cmp.Or(answer.Message, http.StatusText(res.StatusCode)))
 	if isTemporary(res.StatusCode) {
-		return newDeferred(code, text, retryAfter(res.Header.Get("Retry-After"), time.Now()))
+		return newUnavailable(code, text, retryAfter(res.Header.Get("Retry-After"), time.Now()))
 	}
 	return newRejected(code, text)
 }

@@ -225,7 +225,7 @@ func TestHTTPAnswers(t *testing.T) {
 				require.Equal(t, delivery.Rejected{Code: test.code, Text: test.text}, *rejected)
 			case soft:
 				require.ErrorAs(t, err, &deferred)
-				require.Equal(t, delivery.Deferred{Code: test.code, Text: test.text}, *deferred)
+				require.Equal(t, delivery.Deferred{Code: test.code, Text: test.text, Carrier: true}, *deferred)
 			}
 		})
 	}

@@ -31,6 +31,7 @@ type lane struct {
 	throttle *throttle // nil for none
 	wake     chan struct{}
 	start    func(*solo) // starts the goroutine of a throttled campaign
+	breaker  *breaker
 
 	mu      sync.Mutex
 	turns   turns
@@ -45,13 +46,14 @@ type solo struct {
 	wake signal
 }
 
-func newLane(l Lane, mode store.Mode) *lane {
+func (e *Engine) newLane(l Lane, mode store.Mode) *lane {
 	if l.Concurrency == 0 {
 		l.Concurrency = defaultConcurrency
 	}
 	out := &lane{
 		Lane: l, mode: mode, slots: make(chan struct{}, l.Concurrency), wake: make(chan struct{}, sendersPerLane),
 		turns: turns{inside: map[int64]int{}, held: map[*run]int{}}, solos: map[int64]*solo{}, workers: 1,
+		breaker: newBreaker(l.Name, e.log, &e.timing),
 	}
 	if l.Rate > 0 {
 		out.throttle = newThrottle(l.Rate)
@@ -157,6 +159,7 @@ func (e *Engine) startLane(ctx, hard context.Context, l *lane, wg *sync.WaitGrou
 	for range sendersPerLane {
 		wg.Go(func() { e.serveInTurn(ctx, hard, l) })
 	}
+	wg.Go(func() { e.revive(ctx, hard, l) })
 	wg.Go(func() {
 		e.loop(ctx, "retry", pollEvery, nil, func(ctx context.Context) error { return e.retry(ctx, hard, l) })
 	})
@@ -165,8 +168,12 @@ func (e *Engine) startLane(ctx, hard context.Context, l *lane, wg *sync.WaitGrou
 // serveInTurn is one sender: it works a chunk of whichever campaign is next.
 func (e *Engine) serveInTurn(ctx, hard context.Context, l *lane) {
 	for ctx.Err() == nil {
+		p := l.breaker.enter(ctx, nil)
+		if p == nil {
+			return
+		}
 		if r := l.next(); r != nil {
-			e.serveRun(ctx, hard, l, r)
+			e.serveRun(ctx, hard, l, r, p)
 			l.leave(r)
 			continue
 		}
@@ -181,8 +188,12 @@ func (e *Engine) serveInTurn(ctx, hard context.Context, l *lane) {
 // active.
 func (e *Engine) serveAlone(ctx, hard context.Context, l *lane, s *solo) {
 	for ctx.Err() == nil {
+		p := l.breaker.enter(ctx, s.gone)
+		if p == nil {
+			return
+		}
 		if s.ready() {
-			e.serveRun(ctx, hard, l, s.run)
+			e.serveRun(ctx, hard, l, s.run, p)
 			continue
 		}
 		select {
@@ -196,9 +207,9 @@ func (e *Engine) serveAlone(ctx, hard context.Context, l *lane, s *solo) {
 
 // serveRun claims and works one chunk. Without one there is nothing to look for
 // until there is news, and perhaps the campaign is at its end.
-func (e *Engine) serveRun(ctx, hard context.Context, l *lane, r *run) {
+func (e *Engine) serveRun(ctx, hard context.Context, l *lane, r *run, p *pass) {
 	news := r.news.Load()
-	worked, err := e.workNext(ctx, hard, l, r)
+	worked, err := e.workNext(ctx, hard, l, r, p)
 	switch {
 	case err != nil:
 		r.barren.Store(news) // until the next poll

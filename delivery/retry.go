@@ -13,13 +13,17 @@ import (
 const retryBatch = 200
 
 // retry gives another attempt to what is due of the lane's campaigns, a batch of
-// each in turn, until nothing is.
+// each in turn, until nothing is. While the carrier is down all of it waits.
 func (e *Engine) retry(ctx, hard context.Context, l *lane) error {
+	p := l.breaker.shared.Load()
+	if p == nil {
+		return nil
+	}
 	var failed error // one campaign's failure must not hold up the others
-	for again := true; again && failed == nil && ctx.Err() == nil; {
+	for again := true; again && failed == nil && ctx.Err() == nil && !p.over.Load(); {
 		again = false
 		for _, r := range l.served() {
-			full, err := e.retryRun(ctx, hard, l, r)
+			full, err := e.retryRun(ctx, hard, l, r, p)
 			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("campaign %s: %w", r.PublicID, err))
 			}
@@ -29,9 +33,12 @@ func (e *Engine) retry(ctx, hard context.Context, l *lane) error {
 	return failed
 }
 
-// retryRun attempts a batch; full says that more may be due.
-func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run) (full bool, err error) {
+// retryRun attempts a batch, for a probe of one; full says that more may be due.
+func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run, p *pass) (full bool, err error) {
 	limit := retryLimit(r.throttle)
+	if p.probe {
+		limit = 1
+	}
 	claimed := time.Now()
 	rs, err := e.store.ClaimRetries(ctx, r.ID, limit, e.timing.retryLease)
 	if err != nil || len(rs) == 0 {
@@ -39,7 +46,7 @@ func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run) (full bool
 	}
 	sendCtx, cancel := context.WithDeadline(hard, claimed.Add(e.timing.retryLease))
 	defer cancel()
-	outcomes, err := e.attempt(ctx, sendCtx, l, r, rs, claimed)
+	outcomes, err := e.attempt(ctx, sendCtx, l, p, r, rs, claimed)
 	keep := context.WithoutCancel(ctx)
 	return len(rs) == limit, errors.Join(err, insist(hard, func() error {
 		ctx, cancel := context.WithTimeout(keep, e.timing.lease)
@@ -59,7 +66,7 @@ func retryLimit(t *throttle) int {
 
 // attempt hands claimed retries over, as many at once as the lane has slots. The
 // outcome is nil for those it did not come to.
-func (e *Engine) attempt(ctx, sendCtx context.Context, l *lane, r *run, rs []store.Retry, claimed time.Time) ([]*store.Outcome, error) {
+func (e *Engine) attempt(ctx, sendCtx context.Context, l *lane, p *pass, r *run, rs []store.Retry, claimed time.Time) ([]*store.Outcome, error) {
 	outcomes := make([]*store.Outcome, len(rs))
 	contents, err := r.contents(ctx, e.store)
 	if err != nil {
@@ -69,14 +76,17 @@ func (e *Engine) attempt(ctx, sendCtx context.Context, l *lane, r *run, rs []sto
 	if err != nil {
 		return outcomes, err
 	}
+	take, stop := context.WithCancel(r.until())
+	defer stop()
+	defer context.AfterFunc(p.ctx, stop)()
 	var wg sync.WaitGroup
 	for i, t := range rs {
-		if !e.mayRetry(ctx, l, r, claimed) {
+		if !e.mayRetry(ctx, take, l, p, r, claimed) {
 			break
 		}
 		wg.Go(func() {
 			defer func() { <-l.slots }()
-			o := e.handOver(sendCtx, l, r, contents[t.Variant], t.Contact, to[t.Contact])
+			o := e.handOver(sendCtx, l, p, r, contents[t.Variant], t.Contact, to[t.Contact])
 			e.again(&o, t.Attempts+1, t.Age)
 			outcomes[i] = &o
 		})
@@ -86,17 +96,16 @@ func (e *Engine) attempt(ctx, sendCtx context.Context, l *lane, r *run, rs []sto
 }
 
 // mayRetry waits for the throttles and a slot; with false there is no slot.
-func (e *Engine) mayRetry(ctx context.Context, l *lane, r *run, claimed time.Time) bool {
-	until := r.until()
-	if !r.throttle.wait(until) || !l.throttle.wait(until) {
+func (e *Engine) mayRetry(ctx, take context.Context, l *lane, p *pass, r *run, claimed time.Time) bool {
+	if !r.throttle.wait(take) || !l.throttle.wait(take) {
 		return false
 	}
 	select {
 	case l.slots <- struct{}{}:
-	case <-until.Done():
+	case <-take.Done():
 		return false
 	}
-	if ctx.Err() != nil || !r.maySend() || time.Since(claimed) > e.timing.retryLease/3 {
+	if ctx.Err() != nil || p.over.Load() || !r.maySend() || time.Since(claimed) > e.timing.retryLease/3 {
 		<-l.slots
 		return false
 	}

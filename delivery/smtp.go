@@ -49,8 +49,9 @@ type SMTPConfig struct {
 // over kept connections, with PIPELINING (RFC 2920) where the server offers it.
 //
 // 5xx to MAIL, RCPT, DATA or the mail itself is *Rejected, with the reply code
-// as Code; 4xx is *Deferred; trouble with the connection, TLS or credentials is
-// an ordinary error, since it says nothing about the message. The reference of
+// as Code; 4xx is *Deferred, of the carrier if it is 421 or its enhanced status
+// code blames the mail system; trouble with the connection, TLS or credentials is
+// of the carrier, since it says nothing about the message. The reference of
 // a mail is the text of the server's final reply, which names its queue id.
 // The message's id travels as Message-ID, so a repeat can be recognised.
 type SMTP struct {

@@ -239,5 +239,5 @@ func (c *smtpConn) expect(to string, code int) error {
 
 func (c *smtpConn) unwelcome(to string, r smtpReply) error {
 	return fmt.Errorf("smtp: %s answered %d to %s: %w", c.cfg.Addr, r.code, to,
-		newDeferred(strconv.Itoa(r.code), string(r.text), 0))
+		newUnavailable(strconv.Itoa(r.code), string(r.text), 0))
 }

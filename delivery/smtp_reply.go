@@ -80,17 +80,26 @@ func (c *smtpConn) refusal(r smtpReply) error {
 	switch {
 	case r.code == 421: // the server is about to hang up
 		c.broken = true
-		return newDeferred(code, string(r.text), 0)
+		return newUnavailable(code, string(r.text), 0)
 	case r.code == 530, r.code == 534, r.code == 535, r.code == 538:
 		// RFC 4954: it wants other credentials or TLS first. That speaks of the
 		// configuration, and must not fail a whole campaign for good.
-		return newDeferred(code, string(r.text), 0)
+		return newUnavailable(code, string(r.text), 0)
 	case r.code/100 == 5:
 		return newRejected(code, string(r.text))
+	case r.code/100 == 4 && ofMailSystem(r.text):
+		return newUnavailable(code, string(r.text), 0)
 	case r.code/100 == 4:
 		return newDeferred(code, string(r.text), 0)
 	default:
 		c.broken = true
 		return fmt.Errorf("smtp: %s answered %s out of turn", c.cfg.Addr, code)
 	}
+}
+
+// ofMailSystem says whether an enhanced status code (RFC 3463 section 3.4) blames
+// the server: its disk is full, it is being shut down. That the mail is too large
+// for it is the mail's fault.
+func ofMailSystem(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("4.3.")) && !bytes.HasPrefix(text, []byte("4.3.4"))
 }

@@ -144,7 +144,9 @@ func TestSMTPAnswers(t *testing.T) {
 		{"MAIL", "421 4.3.2 going down", "421", false, 2},
 		{"RCPT", "421 4.3.2 going down", "421", false, 2},
 		{endOfMail, "421 4.3.2 going down", "421", false, 2},
-		{endOfMail, "452 4.3.1 full", "452", false, 1},
+		{endOfMail, "452 4.2.2 the mailbox is full", "452", false, 1},
+		{endOfMail, "452 4.3.4 too large for now", "452", false, 1},
+		{endOfMail, "432 4.3.1 the disk is full", "432", false, 1},
 		{endOfMail, "554 5.7.1 spam", "554", true, 1},
 		{"MAIL", "530 5.7.0 authenticate first", "530", false, 1},
 		{"MAIL", "553 5.1.8 your domain", "553", true, 1},
@@ -181,6 +183,7 @@ func TestSMTPAnswers(t *testing.T) {
 				case test.code != "":
 					require.ErrorAs(t, err, &deferred)
 					require.Equal(t, test.code, deferred.Code)
+					require.Equal(t, !strings.HasPrefix(test.reply, "45"), deferred.Carrier)
 				default:
 					require.NotErrorAs(t, err, &rejected)
 				}

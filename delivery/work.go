@@ -24,11 +24,12 @@ type work struct {
 	e       *Engine
 	lane    *lane
 	run     *run
+	pass    *pass
 	content *compiled
 	chunk   *store.Chunk
 	began   time.Time
 
-	take context.Context // for taking messages: ends with the turn, the campaign's sending and the engine
+	take context.Context // for taking messages: ends with the turn, the pass, the campaign's sending and the engine
 	stop context.CancelFunc
 	send context.Context // for the carrier: ends with the lease, or when draining takes too long
 	drop context.CancelFunc
@@ -55,7 +56,7 @@ type work struct {
 
 // workNext claims a chunk of the campaign and works it to its end, or as far as
 // it may.
-func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run) (worked bool, err error) {
+func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run, p *pass) (worked bool, err error) {
 	contents, err := r.contents(ctx, e.store)
 	if err != nil {
 		return false, fmt.Errorf("prepare the content: %w", err)
@@ -65,11 +66,12 @@ func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run) (worked bo
 	if err != nil || k == nil {
 		return false, err
 	}
-	w := e.newWork(ctx, hard, l, r, k, asked)
+	w := e.newWork(ctx, hard, l, r, p, k, asked)
 	defer w.drop()
 	defer w.lapse.Stop()
 	w.content = contents[k.Variant]
 	defer context.AfterFunc(ctx, w.stop)()
+	defer context.AfterFunc(p.ctx, w.stop)()
 	defer context.AfterFunc(w.take, w.wake)()
 	if err = w.load(ctx); err == nil {
 		w.sendAll()
@@ -78,9 +80,9 @@ func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run) (worked bo
 	return err == nil, errors.Join(err, w.finish(hard))
 }
 
-func (e *Engine) newWork(ctx, hard context.Context, l *lane, r *run, k *store.Chunk, asked time.Time) *work {
+func (e *Engine) newWork(ctx, hard context.Context, l *lane, r *run, p *pass, k *store.Chunk, asked time.Time) *work {
 	w := &work{
-		e: e, lane: l, run: r, chunk: k, began: asked, keep: context.WithoutCancel(ctx),
+		e: e, lane: l, run: r, pass: p, chunk: k, began: asked, keep: context.WithoutCancel(ctx),
 		known: make([]bool, len(k.IDs)), done: k.Done, intent: k.Done + window, renewed: asked,
 	}
 	for i := range k.Done {
@@ -147,14 +149,18 @@ func (w *work) advance() int {
 	return d
 }
 
-// sendAll hands messages over from as many goroutines as the lane has slots,
-// until the chunk is through or must stop; a further one records what waits too
-// long.
+// sendAll hands messages over from as many goroutines as the lane has slots, for
+// a probe from one, until the chunk is through or must stop; a further one records
+// what waits too long.
 func (w *work) sendAll() {
 	var senders, clock sync.WaitGroup
 	over := make(chan struct{})
 	clock.Go(func() { w.tick(over) })
-	for range min(w.lane.Concurrency, len(w.ids)) {
+	n := min(w.lane.Concurrency, len(w.ids))
+	if w.pass.probe {
+		n = min(n, 1)
+	}
+	for range n {
 		senders.Go(w.sender)
 	}
 	senders.Wait()
@@ -168,7 +174,7 @@ func (w *work) sender() {
 		if !ok {
 			return
 		}
-		o := w.e.handOver(w.send, w.lane, w.run, w.content, w.ids[i], w.todo[i])
+		o := w.e.handOver(w.send, w.lane, w.pass, w.run, w.content, w.ids[i], w.todo[i])
 		<-w.lane.slots
 		w.e.again(&o, 1, 0)
 		if w.record(i, o) {
@@ -236,7 +242,7 @@ func (w *work) refreshed() bool {
 
 func (w *work) fresh() bool { return time.Since(w.renewed) < w.e.timing.lease/3 }
 
-func (w *work) over() bool { return w.take.Err() != nil || !w.run.maySend() }
+func (w *work) over() bool { return w.take.Err() != nil || w.pass.over.Load() || !w.run.maySend() }
 
 // record takes an outcome and says whether it is time to write.
 func (w *work) record(i int, o store.Outcome) bool {

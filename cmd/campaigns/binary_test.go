@@ -225,8 +225,10 @@ func TestSecondSenderOnOneFileRefusesToStart(t *testing.T) {
 }
 
 func TestWorkerAnswersHealthChecks(t *testing.T) {
-	l := freeAddress(t)
-	c := campaigns(t, t.TempDir(), "worker", "--health-listen", l)
+	l, dir := freeAddress(t), t.TempDir()
+	config := filepath.Join(dir, "campaigns.yaml")
+	require.NoError(t, os.WriteFile(config, []byte("carriers: [{name: gateway, type: http, channels: [sms], url: 'http://127.0.0.1:1'}]"), 0o600))
+	c := campaigns(t, dir, "worker", "--health-listen", l, "--config", config)
 	require.NoError(t, c.Start())
 	r := &running{Cmd: c, url: "http://" + l}
 	require.Eventually(t, func() bool {
@@ -237,6 +239,12 @@ func TestWorkerAnswersHealthChecks(t *testing.T) {
 		defer res.Body.Close()
 		return res.StatusCode == http.StatusOK
 	}, time.Minute, 5*time.Millisecond)
+	res, err := http.Get(r.url + "/carriers")
+	require.NoError(t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.JSONEq(t, `[{"name": "gateway", "down": false}]`, string(body))
 	require.Zero(t, r.end(t, syscall.SIGTERM))
 }
 

@@ -54,7 +54,7 @@ var settings = []setting{
 	{"listen", "127.0.0.1:8080", "address the API listens on, host:port"},
 	{"database", "sqlite:data/campaigns.db", "sqlite:PATH or postgres://…"},
 	{"public_url", "", "where the world reaches the API (default: the address listened on)"},
-	{"health_listen", "", "address for /healthz and /readyz alone, for workers without API"},
+	{"health_listen", "", "address for /healthz, /readyz and /carriers, not for the world"},
 	{"debug_listen", "", "address for profiles and memory figures, for operators; it asks for no key"},
 	{"api", true, "serve the API"},
 	{"workers", true, "send campaigns and work imports"},

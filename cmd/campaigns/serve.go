@@ -46,8 +46,8 @@ func newWorker() *cobra.Command {
 	c := &cobra.Command{
 		Use: "worker", Short: "Send campaigns and work imports, without the API", Args: cobra.NoArgs,
 		Long: `worker is serve --api=false: it sends campaigns and works imports for an API that
-other processes serve on the same database. With --health-listen it answers /healthz
-and /readyz there.`,
+other processes serve on the same database. With --health-listen it answers /healthz,
+/readyz and /carriers there.`,
 		Example: `  campaigns worker --config /etc/campaigns.yaml
   campaigns worker --database postgres://campaigns@db.example/campaigns --health-listen :8081`,
 	}
@@ -157,12 +157,16 @@ func (p *process) start(ctx context.Context, parts *errgroup.Group, out io.Write
 			printDemoHints(out, at, l.Addr())
 		}
 	}
+	var engine *delivery.Engine
+	if p.Workers {
+		engine = p.newEngine(at)
+	}
 	if p.HealthListen != "" {
 		l, err := net.Listen("tcp", p.HealthListen)
 		if err != nil {
 			return fmt.Errorf("listen for health checks: %w", err)
 		}
-		p.serveOn(ctx, parts, l, health(p.store))
+		p.serveOn(ctx, parts, l, health(p.store, engine))
 	}
 	if p.DebugListen != "" {
 		l, err := net.Listen("tcp", p.DebugListen)
@@ -175,7 +179,7 @@ func (p *process) start(ctx context.Context, parts *errgroup.Group, out io.Write
 		}
 	}
 	if p.Workers {
-		p.startWorkers(ctx, parts, at)
+		p.startWorkers(ctx, parts, engine)
 	}
 	return nil
 }
@@ -206,17 +210,20 @@ func (p *process) keepKeyUses(ctx context.Context) {
 	}
 }
 
-func (p *process) startWorkers(ctx context.Context, parts *errgroup.Group, publicURL string) {
+func (p *process) newEngine(publicURL string) *delivery.Engine {
 	if p.PublicURL == "" && len(p.carriers.lanes) > 0 {
 		p.log.Warn("public_url is not set: links in messages and addresses for receipts lead to "+publicURL, "public_url", publicURL)
 	}
 	for _, name := range p.carriers.discards {
 		p.log.Warn("carrier "+name+" throws every message away: its type is discard", "carrier", name)
 	}
-	engine := delivery.New(p.store, delivery.Options{
+	return delivery.New(p.store, delivery.Options{
 		Log: p.log, PublicURL: publicURL, Lanes: p.carriers.lanes,
 		RetryMaxAge: p.RetryMaxAge, DrainTimeout: p.DrainTimeout,
 	})
+}
+
+func (p *process) startWorkers(ctx context.Context, parts *errgroup.Group, engine *delivery.Engine) {
 	importer := delivery.NewImporter(p.store, p.log)
 	parts.Go(func() error { return p.unlessEnded(ctx, engine.Run(ctx)) })
 	parts.Go(func() error {
