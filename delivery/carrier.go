@@ -32,8 +32,11 @@ type Outgoing struct {
 // unless it is a *Rejected or a *Deferred of the message.
 //
 // Send may be called twice with the same Outgoing.ID, after a crash or a lost
-// answer; carriers pass the ID on as idempotency key. Send is called from many
-// goroutines at once and returns soon after ctx ends.
+// answer; carriers pass the ID on as idempotency key. A lane may be told to hand
+// nothing over twice (Lane.AtMostOnce), so an error also says whether the message
+// may have left: a *Rejected, a *Deferred that is not Unsure and an *Unsent say no,
+// any other error leaves it open. Send is called from many goroutines at once and
+// returns soon after ctx ends.
 type Carrier interface {
 	Send(ctx context.Context, m *Outgoing) (ref string, err error)
 }
@@ -55,9 +58,17 @@ type Deferred struct {
 	Text       string // at most 256 bytes
 	RetryAfter time.Duration
 	Carrier    bool // it speaks of the carrier and not of the message: others would get it too
+	Unsure     bool // the message may have been taken all the same
 }
 
 func (d *Deferred) Error() string { return fmt.Sprintf("deferred: %s %s", d.Code, d.Text) }
+
+// Unsent is trouble that came before the carrier can have got the message whole:
+// it has certainly not left.
+type Unsent struct{ Err error }
+
+func (u *Unsent) Error() string { return u.Err.Error() }
+func (u *Unsent) Unwrap() error { return u.Err }
 
 // Receipt is what a carrier says later of a message it took.
 type Receipt struct {

@@ -13,7 +13,7 @@ type Discard struct{}
 // Send takes the message and forgets it.
 func (Discard) Send(ctx context.Context, _ *Outgoing) (string, error) {
 	if err := ctx.Err(); err != nil {
-		return "", fmt.Errorf("discard: %w", err)
+		return "", &Unsent{fmt.Errorf("discard: %w", err)}
 	}
 	return "discarded", nil
 }

@@ -44,7 +44,8 @@ type Store interface {
 	Recipients(ctx context.Context, ids []int64, attributes bool, buf []store.Recipient) ([]store.Recipient, error)
 	RecordChunk(ctx context.Context, k *store.Chunk, r store.Record) (held bool, err error)
 
-	ClaimRetries(ctx context.Context, campaign int64, limit int, lease time.Duration) ([]store.Retry, error)
+	ClaimRetries(ctx context.Context, campaign int64, limit int, lease time.Duration, lapsed bool) ([]store.Retry, error)
+	LoseRetries(ctx context.Context, campaign int64, carrier string) error
 	RecordRetries(ctx context.Context, campaign int64, carrier string, rs []store.Retry, outcomes []*store.Outcome) error
 
 	AddReceipts(ctx context.Context, rs []store.Receipt) error
@@ -71,6 +72,11 @@ type Lane struct {
 	Channels    []store.Channel
 	Concurrency int     // messages on their way at once; default 16
 	Rate        float64 // messages per second over all processes, 0 for no bound
+
+	// AtMostOnce hands no message over again that may have left: what a process
+	// had in hand that is gone, and what got no answer, is recorded as unknown.
+	// All processes must agree on it.
+	AtMostOnce bool
 }
 
 // The rhythm of the engine. The polls are the belt to the notifications' braces.

@@ -111,8 +111,10 @@ func (f *faulty) RecordChunk(ctx context.Context, k *store.Chunk, r store.Record
 	return call(f, "RecordChunk", func() (bool, error) { return f.Store.RecordChunk(ctx, k, r) })
 }
 
-func (f *faulty) ClaimRetries(ctx context.Context, campaign int64, limit int, lease time.Duration) ([]store.Retry, error) {
-	return call(f, "ClaimRetries", func() ([]store.Retry, error) { return f.Store.ClaimRetries(ctx, campaign, limit, lease) })
+func (f *faulty) ClaimRetries(ctx context.Context, campaign int64, limit int, lease time.Duration, lapsed bool) ([]store.Retry, error) {
+	return call(f, "ClaimRetries", func() ([]store.Retry, error) {
+		return f.Store.ClaimRetries(ctx, campaign, limit, lease, lapsed)
+	})
 }
 
 func (f *faulty) RecordRetries(ctx context.Context, campaign int64, carrier string, rs []store.Retry, outcomes []*store.Outcome) error {

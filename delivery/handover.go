@@ -37,6 +37,9 @@ func (e *Engine) handOver(ctx context.Context, l *lane, p *pass, r *run, c *comp
 	}
 	ref, err := l.Carrier.Send(ctx, &m)
 	answered(&o, ref, err)
+	if o.Status == 0 && l.AtMostOnce && mayHaveLeft(err) {
+		o.Status = store.MessageUnknown
+	}
 	if err == nil || !errors.Is(ctx.Err(), context.Canceled) { // what we broke off ourselves says nothing of the carrier
 		l.breaker.learn(p, err)
 	}
@@ -104,6 +107,20 @@ func answered(o *store.Outcome, ref string, err error) {
 	default: // the error itself may name hosts and credentials of ours
 		o.Status, o.Code, o.Text = 0, "no_answer", "The carrier gave no answer."
 	}
+}
+
+// mayHaveLeft says whether a message that the carrier did not take for sure may
+// be on its way all the same.
+func mayHaveLeft(err error) bool {
+	var unsent *Unsent
+	var deferred *Deferred
+	switch {
+	case errors.As(err, &unsent):
+		return false
+	case errors.As(err, &deferred):
+		return deferred.Unsure
+	}
+	return true
 }
 
 const longestWait = 15 * time.Minute

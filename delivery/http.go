@@ -13,9 +13,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -41,6 +43,11 @@ type HTTPConfig struct {
 	// each message.
 	CallbackURL string
 
+	// AtMostOnce sends no request again by itself. Otherwise one whose kept
+	// connection turned out dead is sent again, as the gateway knows the message by
+	// its id.
+	AtMostOnce bool
+
 	Connections int           // at most this many at once, 1 to 10,000; default 32
 	Timeout     time.Duration // a whole exchange; default 15 s
 	TLSConfig   *tls.Config   // default: the system's roots
@@ -57,12 +64,14 @@ type HTTPConfig struct {
 // 429 and 5xx are *Deferred, with the answer's Retry-After as far as a day; so
 // are 401 and 407. None of these speaks of the message: they are trouble with the
 // carrier. All else, redirects included, is *Rejected. Both take Code and Text
-// from {"code", "message"} in the answer, else from its status. Trouble on the way
-// is an ordinary error.
+// from {"code", "message"} in the answer, else from its status. 5xx but 501 and 503
+// is Unsure. Trouble on the way is *Unsent as long as there is no connection to
+// write to, or when the writing failed; else it is an ordinary error.
 type HTTP struct {
 	url      string
 	host     string
 	callback string
+	once     bool
 	headers  http.Header // never changed after NewHTTP
 	key      []byte      // nil: unsigned
 	secrets  *strings.Replacer
@@ -90,6 +99,7 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 		url:      cfg.URL,
 		host:     u.Host,
 		callback: cfg.CallbackURL,
+		once:     cfg.AtMostOnce,
 		headers:  headers,
 		key:      key,
 		secrets:  gatewaySecrets(cfg, u),
@@ -133,13 +143,14 @@ func gatewayHeaders(cfg HTTPConfig) (http.Header, error) {
 
 // Send posts one message. It waits while all connections are busy.
 func (h *HTTP) Send(ctx context.Context, m *Outgoing) (string, error) {
-	req, err := h.request(ctx, m)
+	var way passage
+	req, err := h.request(httptrace.WithClientTrace(ctx, way.trace()), m)
 	if err != nil {
-		return "", err
+		return "", &Unsent{err}
 	}
 	res, err := h.client.Do(req)
 	if err != nil {
-		return "", h.trouble("post to", err)
+		return "", way.trouble(h.trouble("post to", err))
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxGatewayAnswer))
@@ -150,6 +161,24 @@ func (h *HTTP) Send(ctx context.Context, m *Outgoing) (string, error) {
 		return "", h.trouble("read the answer of", err)
 	}
 	return "", h.refusal(res, body)
+}
+
+// passage watches a request on its way. What it sees, it sees from goroutines of
+// net/http, and the end of a write perhaps too late: then it believes the worst.
+type passage struct{ begun atomic.Bool }
+
+func (p *passage) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GotConn:      func(httptrace.GotConnInfo) { p.begun.Store(true) },
+		WroteRequest: func(w httptrace.WroteRequestInfo) { p.begun.Store(w.Err == nil) },
+	}
+}
+
+func (p *passage) trouble(err error) error {
+	if p.begun.Load() {
+		return err
+	}
+	return &Unsent{err}
 }
 
 // gatewayMessage is what the gateway gets.
@@ -188,8 +217,11 @@ func (h *HTTP) request(ctx context.Context, m *Outgoing) (*http.Request, error) 
 	}
 	req.Header = h.headers.Clone()
 	// With this header net/http itself repeats a request whose kept connection
-	// turned out dead, as it may: the gateway knows the message by it.
+	// turned out dead, unless it cannot have the body again.
 	req.Header.Set("Idempotency-Key", m.ID)
+	if h.once {
+		req.GetBody = nil
+	}
 	if h.key != nil {
 		h.sign(req.Header, m.ID, body)
 	}

@@ -45,7 +45,9 @@ func (h *HTTP) refusal(res *http.Response, body []byte) error {
 	code := h.secrets.Replace(cmp.Or(string(answer.Code), strconv.Itoa(res.StatusCode)))
 	text := h.secrets.Replace(cmp.Or(answer.Message, http.StatusText(res.StatusCode)))
 	if isTemporary(res.StatusCode) {
-		return newUnavailable(code, text, retryAfter(res.Header.Get("Retry-After"), time.Now()))
+		d := newUnavailable(code, text, retryAfter(res.Header.Get("Retry-After"), time.Now()))
+		d.Unsure = isUnsure(res.StatusCode)
+		return d
 	}
 	return newRejected(code, text)
 }
@@ -57,6 +59,13 @@ func isTemporary(status int) bool {
 		return true
 	}
 	return status >= 500
+}
+
+// isUnsure says whether an answer leaves it open what became of the message: the
+// gateway broke in the middle of it, or what stands before the gateway lost sight
+// of it. 503 is a plain no (RFC 9110 section 15.6.4), 501 too.
+func isUnsure(status int) bool {
+	return status >= 500 && status != http.StatusServiceUnavailable && status != http.StatusNotImplemented
 }
 
 // retryAfter reads seconds or an HTTP date (RFC 9110 section 10.2.3).

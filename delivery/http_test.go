@@ -100,6 +100,9 @@ func (g *gateway) Taken() []string {
 	return append([]string(nil), g.taken...)
 }
 
+// Leave is of carriertest.Peer.
+func (g *gateway) Leave() { g.Close() }
+
 func (g *gateway) carrier(t *testing.T, change ...func(*delivery.HTTPConfig)) *delivery.HTTP {
 	t.Helper()
 	cfg := delivery.HTTPConfig{URL: g.URL + "/send?token=query-secret-1", Connections: 4}
@@ -119,18 +122,52 @@ func testText() *delivery.Outgoing {
 }
 
 func TestHTTPIsACarrier(t *testing.T) {
-	carriertest.Suite(t, func(t *testing.T) carriertest.Fixture {
-		g := newGateway(t)
-		return carriertest.Fixture{
-			Carrier: g.carrier(t, func(cfg *delivery.HTTPConfig) {
-				cfg.Bearer = "bearer-secret-1"
-				cfg.Headers = map[string]string{"X-Auth": "Basic header-secret-1"}
-			}),
-			Peer:    g,
-			Message: testText(),
-			Secrets: []string{"bearer-secret-1", "header-secret-1", "query-secret-1"},
-		}
-	})
+	for name, once := range map[string]bool{"at least once": false, "at most once": true} {
+		t.Run(name, func(t *testing.T) {
+			carriertest.Suite(t, func(t *testing.T) carriertest.Fixture {
+				g := newGateway(t)
+				return carriertest.Fixture{
+					Carrier: g.carrier(t, func(cfg *delivery.HTTPConfig) {
+						cfg.AtMostOnce = once
+						cfg.Bearer = "bearer-secret-1"
+						cfg.Headers = map[string]string{"X-Auth": "Basic header-secret-1"}
+					}),
+					Peer:    g,
+					Message: testText(),
+					Secrets: []string{"bearer-secret-1", "header-secret-1", "query-secret-1"},
+				}
+			})
+		})
+	}
+}
+
+// TestHTTPRepeatsARequestByItselfUnlessTold has a gateway that hangs up on a kept
+// connection once it has read a request.
+func TestHTTPRepeatsARequestByItselfUnlessTold(t *testing.T) {
+	for name, once := range map[string]bool{"at least once": false, "at most once": true} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t)
+			carrier := g.carrier(t, func(cfg *delivery.HTTPConfig) { cfg.AtMostOnce, cfg.Connections = once, 1 })
+			_, err := carrier.Send(t.Context(), testText())
+			require.NoError(t, err)
+			g.respond = func(w http.ResponseWriter, _ *http.Request) {
+				if len(g.Taken()) == 2 {
+					panic(http.ErrAbortHandler)
+				}
+				fmt.Fprint(w, `{"id": "gw-2"}`)
+			}
+			_, err = carrier.Send(t.Context(), testText())
+			if once {
+				var unsent *delivery.Unsent
+				require.Error(t, err)
+				require.NotErrorAs(t, err, &unsent)
+				require.Len(t, g.Taken(), 2)
+				return
+			}
+			require.NoError(t, err)
+			require.Len(t, g.Taken(), 3)
+		})
+	}
 }
 
 func TestHTTPMessageOnTheWire(t *testing.T) {
@@ -203,6 +240,8 @@ func TestHTTPAnswers(t *testing.T) {
 		{425, ``, soft, "425", "Too Early"},
 		{429, `{"code": "slow", "message": "down"}`, soft, "slow", "down"},
 		{500, ``, soft, "500", "Internal Server Error"},
+		{503, ``, soft, "503", "Service Unavailable"},
+		{504, ``, soft, "504", "Gateway Timeout"},
 		{599, ``, soft, "599", ""},
 	} {
 		t.Run(fmt.Sprintf("%d %.20s", test.status, test.body), func(t *testing.T) {
@@ -225,7 +264,8 @@ func TestHTTPAnswers(t *testing.T) {
 				require.Equal(t, delivery.Rejected{Code: test.code, Text: test.text}, *rejected)
 			case soft:
 				require.ErrorAs(t, err, &deferred)
-				require.Equal(t, delivery.Deferred{Code: test.code, Text: test.text, Carrier: true}, *deferred)
+				unsure := test.status >= 500 && test.status != 503
+				require.Equal(t, delivery.Deferred{Code: test.code, Text: test.text, Carrier: true, Unsure: unsure}, *deferred)
 			}
 		})
 	}

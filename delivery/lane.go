@@ -28,6 +28,7 @@ type lane struct {
 	Lane
 	mode     store.Mode
 	slots    chan struct{}
+	window   int       // recipients of a chunk that may be handed over and not yet recorded
 	throttle *throttle // nil for none
 	wake     chan struct{}
 	start    func(*solo) // starts the goroutine of a throttled campaign
@@ -54,6 +55,10 @@ func (e *Engine) newLane(l Lane, mode store.Mode) *lane {
 		Lane: l, mode: mode, slots: make(chan struct{}, l.Concurrency), wake: make(chan struct{}, sendersPerLane),
 		turns: turns{inside: map[int64]int{}, held: map[*run]int{}}, solos: map[int64]*solo{}, workers: 1,
 		breaker: newBreaker(l.Name, e.log, &e.timing),
+	}
+	out.window = window
+	if l.AtMostOnce {
+		out.window = min(max(onceWindow, 2*l.Concurrency), window)
 	}
 	if l.Rate > 0 {
 		out.throttle = newThrottle(l.Rate)

@@ -39,8 +39,13 @@ func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run, p *pass) (
 	if p.probe {
 		limit = 1
 	}
+	if l.AtMostOnce {
+		if err := e.store.LoseRetries(ctx, r.ID, l.Name); err != nil {
+			return false, err
+		}
+	}
 	claimed := time.Now()
-	rs, err := e.store.ClaimRetries(ctx, r.ID, limit, e.timing.retryLease)
+	rs, err := e.store.ClaimRetries(ctx, r.ID, limit, e.timing.retryLease, !l.AtMostOnce)
 	if err != nil || len(rs) == 0 {
 		return false, err
 	}

@@ -45,13 +45,13 @@ func NewSandbox(receive func(ctx context.Context, batch []Receipt) error) *Sandb
 // running.
 func (s *Sandbox) Send(ctx context.Context, m *Outgoing) (string, error) {
 	if err := ctx.Err(); err != nil {
-		return "", fmt.Errorf("sandbox: %w", err)
+		return "", &Unsent{fmt.Errorf("sandbox: %w", err)}
 	}
 	if receipt, ok := sandboxReceipt(m); ok {
 		select {
 		case s.receipts <- receipt:
 		case <-ctx.Done():
-			return "", fmt.Errorf("sandbox: wait for room for a receipt: %w", ctx.Err())
+			return "", &Unsent{fmt.Errorf("sandbox: wait for room for a receipt: %w", ctx.Err())}
 		}
 	}
 	return "sandbox-" + m.ID, nil

@@ -51,7 +51,8 @@ type SMTPConfig struct {
 // 5xx to MAIL, RCPT, DATA or the mail itself is *Rejected, with the reply code
 // as Code; 4xx is *Deferred, of the carrier if it is 421 or its enhanced status
 // code blames the mail system; trouble with the connection, TLS or credentials is
-// of the carrier, since it says nothing about the message. The reference of
+// of the carrier, since it says nothing about the message, and *Unsent as long as
+// none of the mail's content was written. The reference of
 // a mail is the text of the server's final reply, which names its queue id.
 // The message's id travels as Message-ID, so a repeat can be recognised.
 type SMTP struct {
@@ -114,13 +115,13 @@ func (cfg SMTPConfig) withDefaults(host string) (SMTPConfig, error) {
 func (s *SMTP) Send(ctx context.Context, m *Outgoing) (string, error) {
 	mail, err := s.mails.compose(m)
 	if err != nil {
-		return "", err
+		return "", &Unsent{err}
 	}
 	defer mail.release()
 
 	c, err := s.pool.get(ctx)
 	if err != nil {
-		return "", err
+		return "", &Unsent{err}
 	}
 	kept := c.delivered > 0
 	ref, err := c.deliver(ctx, mail)
@@ -129,9 +130,12 @@ func (s *SMTP) Send(ctx context.Context, m *Outgoing) (string, error) {
 		// timeout for one. None of this mail's content was written yet, so a
 		// fresh connection cannot make a duplicate.
 		if c, err = s.pool.replace(ctx, c); err != nil {
-			return "", err
+			return "", &Unsent{err}
 		}
 		ref, err = c.deliver(ctx, mail)
+	}
+	if err != nil && !c.committed {
+		err = &Unsent{err}
 	}
 	s.pool.put(c)
 	return ref, err

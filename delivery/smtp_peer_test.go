@@ -25,7 +25,8 @@ const (
 // smtpPeer is a mail server that says what its script says: for answers no
 // real server can be talked into.
 type smtpPeer struct {
-	addr string
+	addr  string
+	leave func() // ends it
 
 	mu       sync.Mutex
 	script   func(conn int, command string) string
@@ -56,11 +57,12 @@ func newSMTPPeer(t testing.TB, extensions ...string) *smtpPeer {
 			})
 		}
 	})
-	t.Cleanup(func() {
+	p.leave = sync.OnceFunc(func() {
 		l.Close()
 		close(p.over)
 		sessions.Wait()
 	})
+	t.Cleanup(p.leave)
 	return p
 }
 
@@ -257,6 +259,9 @@ func (s *suitePeer) Answer(how carriertest.Answer) {
 	defer s.mu.Unlock()
 	s.how = how
 }
+
+// Leave is of carriertest.Peer.
+func (s *suitePeer) Leave() { s.leave() }
 
 var messageID = regexp.MustCompile(`(?m)^Message-ID: <([^@>]+)@`)
 

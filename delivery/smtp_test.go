@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -176,6 +177,8 @@ func TestSMTPAnswers(t *testing.T) {
 				require.Error(t, err)
 				var rejected *delivery.Rejected
 				var deferred *delivery.Deferred
+				var unsent *delivery.Unsent
+				require.Equal(t, test.at != endOfMail, errors.As(err, &unsent), "it has not left before its content")
 				switch {
 				case test.final:
 					require.ErrorAs(t, err, &rejected)

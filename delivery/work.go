@@ -11,11 +11,13 @@ import (
 )
 
 // How a chunk is worked. After a crash at most window messages of each chunk in
-// work are handed over twice, with the same id.
+// work are handed over twice, with the same id. In a lane that hands nothing over
+// twice they are unknown instead, also those that were still to go: its window is
+// smaller, as far as the messages on their way at once allow.
 const (
 	window     = 250                    // recipients between what is recorded and what may be handed over
-	flushAt    = 125                    // outcomes that are recorded together
-	flushEvery = 200 * time.Millisecond // or sooner, what there is
+	onceWindow = 50                     // in a lane that hands nothing over twice
+	flushEvery = 200 * time.Millisecond // half a window of outcomes is recorded together, or what there is
 )
 
 // work is one leased chunk on its way through the carrier. Several goroutines
@@ -61,12 +63,16 @@ func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run, p *pass) (
 	if err != nil {
 		return false, fmt.Errorf("prepare the content: %w", err)
 	}
-	asked := time.Now()
-	k, err := e.store.ClaimChunk(ctx, r.ID, e.timing.lease, window)
+	asked, mayGo := time.Now(), l.window
+	if l.AtMostOnce {
+		mayGo = 0 // before it is recorded what the holder before may have handed over
+	}
+	k, err := e.store.ClaimChunk(ctx, r.ID, e.timing.lease, mayGo)
 	if err != nil || k == nil {
 		return false, err
 	}
 	w := e.newWork(ctx, hard, l, r, p, k, asked)
+	w.intent = k.Done + mayGo
 	defer w.drop()
 	defer w.lapse.Stop()
 	w.content = contents[k.Variant]
@@ -75,6 +81,8 @@ func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run, p *pass) (
 	defer context.AfterFunc(w.take, w.wake)()
 	if err = w.load(ctx); err == nil {
 		w.sendAll()
+	} else if mayGo == 0 && k.Intent > k.Done {
+		return false, err // kept until the lease ends: to give it back says that nothing of it is on its way
 	}
 	w.stop()
 	return err == nil, errors.Join(err, w.finish(hard))
@@ -83,7 +91,7 @@ func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run, p *pass) (
 func (e *Engine) newWork(ctx, hard context.Context, l *lane, r *run, p *pass, k *store.Chunk, asked time.Time) *work {
 	w := &work{
 		e: e, lane: l, run: r, pass: p, chunk: k, began: asked, keep: context.WithoutCancel(ctx),
-		known: make([]bool, len(k.IDs)), done: k.Done, intent: k.Done + window, renewed: asked,
+		known: make([]bool, len(k.IDs)), done: k.Done, renewed: asked,
 	}
 	for i := range k.Done {
 		w.known[i] = true
@@ -117,6 +125,9 @@ func (w *work) load(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if w.lane.AtMostOnce {
+		w.forsake()
+	}
 	found, err := w.e.store.Recipients(ctx, w.ids, w.content.attributes, make([]store.Recipient, 0, len(w.ids)))
 	if err != nil {
 		return err
@@ -125,7 +136,7 @@ func (w *work) load(ctx context.Context) (err error) {
 	i, f := 0, 0
 	for place, id := range w.chunk.IDs {
 		if i == len(w.ids) || w.ids[i] != id {
-			w.known[place] = true // recorded before
+			w.known[place] = true // recorded, or about to be
 			continue
 		}
 		w.at[i] = place
@@ -134,10 +145,20 @@ func (w *work) load(ctx context.Context) (err error) {
 		}
 		i++
 	}
-	if w.advance() > w.done { // the window is to be where the work is
+	if w.advance() > w.done || w.intent == w.done { // the window is to be where the work is
 		w.flush()
 	}
 	return nil
+}
+
+// forsake gives those up whom the holder before may have handed over.
+func (w *work) forsake() {
+	for len(w.ids) > 0 && w.chunk.Intent > 0 && w.ids[0] <= w.chunk.IDs[w.chunk.Intent-1] {
+		w.buffer = append(w.buffer, store.Outcome{
+			Contact: w.ids[0], Status: store.MessageUnknown, Code: store.CodeInterrupted, Text: store.TextInterrupted,
+		})
+		w.ids = w.ids[1:]
+	}
 }
 
 // advance is the first place without an outcome.
@@ -250,7 +271,7 @@ func (w *work) record(i int, o store.Outcome) bool {
 	defer w.mu.Unlock()
 	w.buffer = append(w.buffer, o)
 	w.known[w.at[i]] = true
-	return len(w.buffer) >= flushAt
+	return len(w.buffer) >= w.lane.window/2
 }
 
 // tick records what waits, renews the lease and ends the turn, until over.
@@ -314,7 +335,7 @@ func (w *work) write(lease time.Duration) error {
 	}
 	if err == nil {
 		held, err = w.e.store.RecordChunk(ctx, w.chunk, store.Record{
-			Carrier: w.lane.Name, Outcomes: outcomes, Done: done, Intent: done + window, Lease: lease,
+			Carrier: w.lane.Name, Outcomes: outcomes, Done: done, Intent: done + w.lane.window, Lease: lease,
 		})
 	}
 	w.mu.Lock()
@@ -326,7 +347,7 @@ func (w *work) write(lease time.Duration) error {
 		return err
 	case held:
 		w.buffer = w.buffer[n:]
-		w.done, w.intent, w.renewed = done, done+window, asked
+		w.done, w.intent, w.renewed = done, done+w.lane.window, asked
 		w.lapse.Reset(w.e.timing.lease - time.Since(asked))
 	default:
 		w.lost = true

@@ -20,6 +20,7 @@ type Chunk struct {
 	Epoch    int
 	IDs      []int64 // the contacts, ascending
 	Done     int     // IDs[:Done] have a recorded outcome
+	Intent   int     // IDs[Done:Intent] may have been handed over, if nobody recorded them
 }
 
 // MessageStatus is where a message stands. The numbers are stored.
@@ -39,7 +40,7 @@ const (
 // can keep is kept: valid UTF-8 without NUL.
 type Outcome struct {
 	Contact int64
-	Status  MessageStatus // sent, failed or skipped; 0: to be tried again after RetryAfter
+	Status  MessageStatus // sent, failed, unknown or skipped; 0: to be tried again after RetryAfter
 	Ref     string        // the carrier's name for it
 	Code    string        // the carrier's own, or the reason of a skip
 	Text    string
@@ -65,13 +66,13 @@ type chunkSQL struct{ insert, claim, recorded, record, results, retries string }
 
 var postgresChunks = chunkSQL{
 	insert: `INSERT INTO campaign_chunks (campaign_id, n, variant, ids) VALUES ($1, $2, $3, $4)`,
-	claim: `UPDATE campaign_chunks SET status = 1, epoch = epoch + 1, lease_until = now() + $2 * interval '1 ms', intent = LEAST(done + $3::int, cardinality(ids))
+	claim: `UPDATE campaign_chunks SET status = 1, epoch = epoch + 1, lease_until = now() + $2 * interval '1 ms', intent = GREATEST(intent, LEAST(done + $3::int, cardinality(ids)))
 WHERE (campaign_id, n) = (
   SELECT campaign_id, n FROM campaign_chunks
   WHERE campaign_id = $1 AND status < 2 AND (status = 0 OR lease_until < now()) AND (not_before IS NULL OR not_before <= now())
     AND EXISTS (SELECT 1 FROM campaigns WHERE id = $1 AND status = 'sending')
   ORDER BY n LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING n, variant, epoch, ids, done`,
+RETURNING n, variant, epoch, ids, done, intent`,
 	// One look-up for each contact: without statistics, as in the first minutes of
 	// a campaign, "= ANY" makes the planner read all of its messages.
 	recorded: `SELECT r.contact FROM unnest($2::bigint[]) r (contact) CROSS JOIN LATERAL (
@@ -81,17 +82,17 @@ RETURNING n, variant, epoch, ids, done`,
 	record: `WITH held AS (
   UPDATE campaign_chunks SET status = $4::smallint, done = $5, intent = $6,
     lease_until = CASE WHEN $4::smallint = 1 THEN now() + $7 * interval '1 ms' END,
-    accepted = accepted + $8, rejected = rejected + $9,
-    skipped_no_address = skipped_no_address + $10, skipped_opted_out = skipped_opted_out + $11, skipped_deleted = skipped_deleted + $12
+    accepted = accepted + $8, unknown = unknown + $9, rejected = rejected + $10,
+    skipped_no_address = skipped_no_address + $11, skipped_opted_out = skipped_opted_out + $12, skipped_deleted = skipped_deleted + $13
   WHERE campaign_id = $1 AND n = $2 AND epoch = $3 AND status = 1 RETURNING variant),
 results AS (
   INSERT INTO messages (campaign_id, contact_id, status, variant, attempts, carrier, carrier_ref, code, text, recorded_at)
-  SELECT $1, r.contact, r.status, held.variant, CASE WHEN r.status = 5 THEN 0 ELSE 1 END, NULLIF($13, ''), NULLIF(r.ref, ''), NULLIF(r.code, ''), NULLIF(r.text, ''), $19
-  FROM held, unnest($14::bigint[], $15::smallint[], $16::text[], $17::text[], $18::text[]) r (contact, status, ref, code, text)),
+  SELECT $1, r.contact, r.status, held.variant, CASE WHEN r.status = 5 THEN 0 ELSE 1 END, NULLIF($14, ''), NULLIF(r.ref, ''), NULLIF(r.code, ''), NULLIF(r.text, ''), $20
+  FROM held, unnest($15::bigint[], $16::smallint[], $17::text[], $18::text[], $19::text[]) r (contact, status, ref, code, text)),
 again AS (
   INSERT INTO retries (campaign_id, contact_id, variant, attempts, code, text, first_at, run_after)
   SELECT $1, r.contact, held.variant, 1, NULLIF(r.code, ''), NULLIF(r.text, ''), now(), now() + r.wait * interval '1 ms'
-  FROM held, unnest($20::bigint[], $21::text[], $22::text[], $23::bigint[]) r (contact, code, text, wait))
+  FROM held, unnest($21::bigint[], $22::text[], $23::text[], $24::bigint[]) r (contact, code, text, wait))
 SELECT count(*) FROM held`,
 }
 
@@ -100,19 +101,19 @@ const sqliteNow = `CAST(unixepoch('subsec') * 1000000 AS INTEGER)`
 // SQLite has no data-modifying CTE: three statements in one transaction.
 var sqliteChunks = chunkSQL{
 	insert: `INSERT INTO campaign_chunks (campaign_id, n, variant, ids) VALUES (?1, ?2, ?3, ?4)`,
-	claim: `UPDATE campaign_chunks SET status = 1, epoch = epoch + 1, lease_until = ` + sqliteNow + ` + ?2 * 1000, intent = MIN(done + ?3, json_array_length(ids))
+	claim: `UPDATE campaign_chunks SET status = 1, epoch = epoch + 1, lease_until = ` + sqliteNow + ` + ?2 * 1000, intent = MAX(intent, MIN(done + ?3, json_array_length(ids)))
 WHERE rowid = (
   SELECT rowid FROM campaign_chunks
   WHERE campaign_id = ?1 AND status < 2 AND (status = 0 OR lease_until < ` + sqliteNow + `) AND (not_before IS NULL OR not_before <= ` + sqliteNow + `)
     AND EXISTS (SELECT 1 FROM campaigns WHERE id = ?1 AND status = 'sending')
   ORDER BY n LIMIT 1)
-RETURNING n, variant, epoch, ids, done`,
+RETURNING n, variant, epoch, ids, done, intent`,
 	recorded: `SELECT contact_id FROM messages WHERE campaign_id = ?1 AND contact_id IN (SELECT value FROM json_each(?2))
 UNION ALL SELECT contact_id FROM retries WHERE campaign_id = ?1 AND contact_id IN (SELECT value FROM json_each(?2))`,
 	record: `UPDATE campaign_chunks SET status = ?4, done = ?5, intent = ?6,
   lease_until = CASE WHEN ?4 = 1 THEN ` + sqliteNow + ` + ?7 * 1000 END,
-  accepted = accepted + ?8, rejected = rejected + ?9,
-  skipped_no_address = skipped_no_address + ?10, skipped_opted_out = skipped_opted_out + ?11, skipped_deleted = skipped_deleted + ?12
+  accepted = accepted + ?8, unknown = unknown + ?9, rejected = rejected + ?10,
+  skipped_no_address = skipped_no_address + ?11, skipped_opted_out = skipped_opted_out + ?12, skipped_deleted = skipped_deleted + ?13
 WHERE campaign_id = ?1 AND n = ?2 AND epoch = ?3 AND status = 1`,
 	results: `INSERT INTO messages (campaign_id, contact_id, status, variant, attempts, carrier, carrier_ref, code, text, recorded_at)
 SELECT ?1, value ->> 0, value ->> 1, ?2, CASE WHEN value ->> 1 = 5 THEN 0 ELSE 1 END, NULLIF(?3, ''), NULLIF(value ->> 2, ''), NULLIF(value ->> 3, ''), NULLIF(value ->> 4, ''), ?4
@@ -143,11 +144,12 @@ func sqlTx(tx *gorm.DB) *sql.Tx { return tx.Statement.ConnPool.(*sql.Tx) }
 
 // ClaimChunk leases the next free chunk of a campaign that is sending, or one
 // whose lease ran out, by the database's clock. window is how many recipients
-// may be handed over before the first record. It returns nil when there is none.
+// may be handed over before the first record; with 0, and only then, Intent says
+// what the holder before may have. It returns nil when there is none.
 func (s *Store) ClaimChunk(ctx context.Context, campaign int64, lease time.Duration, window int) (*Chunk, error) {
 	k := &Chunk{Campaign: campaign}
 	err := s.sql.QueryRowContext(ctx, s.chunkSQL().claim, campaign, lease.Milliseconds(), window).
-		Scan(&k.N, &k.Variant, &k.Epoch, s.idsScan(&k.IDs), &k.Done)
+		Scan(&k.N, &k.Variant, &k.Epoch, s.idsScan(&k.IDs), &k.Done, &k.Intent)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -198,7 +200,7 @@ func (s *Store) RecordChunk(ctx context.Context, k *Chunk, r Record) (held bool,
 	}
 	args := []any{
 		k.Campaign, k.N, k.Epoch, status, r.Done, intent, r.Lease.Milliseconds(),
-		n.Accepted, n.Rejected, n.SkippedNoAddress, n.SkippedOptedOut, n.SkippedDeleted,
+		n.Accepted, n.Unknown, n.Rejected, n.SkippedNoAddress, n.SkippedOptedOut, n.SkippedDeleted,
 	}
 	if s.Embedded() {
 		held, err = s.recordSQLite(ctx, k, r, args)

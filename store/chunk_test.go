@@ -183,12 +183,12 @@ func TestWhatACarrierSaysIsMadeHarmless(t *testing.T) {
 			return store.Outcome{Contact: contact, Status: status, Ref: bad, Code: bad, Text: bad}
 		}
 		b.record(k, 3, hostile(k.IDs[0], store.MessageSent), hostile(k.IDs[1], store.MessageFailed), hostile(k.IDs[2], 0))
-		rs, err := s.ClaimRetries(t.Context(), c.ID, 10, longLease)
+		rs, err := s.ClaimRetries(t.Context(), c.ID, 10, longLease, true)
 		require.NoError(t, err)
 		require.Len(t, rs, 1)
 		again := hostile(k.IDs[2], 0)
 		require.NoError(t, s.RecordRetries(t.Context(), c.ID, "hand", rs, []*store.Outcome{&again}))
-		rs, err = s.ClaimRetries(t.Context(), c.ID, 10, longLease)
+		rs, err = s.ClaimRetries(t.Context(), c.ID, 10, longLease, true)
 		require.NoError(t, err)
 		last := hostile(k.IDs[2], store.MessageSent)
 		require.NoError(t, s.RecordRetries(t.Context(), c.ID, "hand", rs, []*store.Outcome{&last}))
@@ -234,5 +234,42 @@ func TestRecipientsAreReadAscendingWithoutTheDeleted(t *testing.T) {
 		p, ms := b.audit(c)
 		require.EqualValues(t, 2, p.Skipped())
 		require.Nil(t, ms[gone.ID].Contact, "the message of a deleted contact stays, without its name")
+	})
+}
+
+func TestDoubtOutlivesWhoClaimsAndDoesNothing(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		b := newShop(t, s, 20)
+		c := b.sending()
+		claim := func(window int) *store.Chunk {
+			k, err := s.ClaimChunk(t.Context(), c.ID, longLease, window)
+			require.NoError(t, err)
+			require.NotNil(t, k)
+			return k
+		}
+		require.Zero(t, claim(0).Intent, "nobody had it in hand")
+		b.lapse()
+		k := claim(5)
+		held, err := s.RecordChunk(t.Context(), k, store.Record{
+			Carrier: "hand", Outcomes: outcomes(store.MessageSent, k.IDs[:3]...), Done: 3, Intent: 8, Lease: longLease,
+		})
+		require.NoError(t, err)
+		require.True(t, held)
+		for range 2 {
+			b.lapse()
+			k = claim(0)
+			require.Equal(t, []int{3, 8}, []int{k.Done, k.Intent})
+		}
+		held, err = s.RecordChunk(t.Context(), k, store.Record{
+			Carrier: "hand", Outcomes: outcomes(store.MessageUnknown, k.IDs[3:8]...), Done: 8, Intent: 10, Lease: longLease,
+		})
+		require.NoError(t, err)
+		require.True(t, held)
+		p := b.progress(c)
+		require.Equal(t, []int64{3, 5, 12}, []int64{p.Sent(), p.Unknown, p.Queued()}, "counted while the chunk is open")
+		b.record(k, 20, outcomes(store.MessageSent, k.IDs[8:]...)...)
+		require.True(t, b.settle(c))
+		p, _ = b.audit(c)
+		require.Equal(t, []int64{15, 5}, []int64{p.Sent(), p.Unknown}, "and after it")
 	})
 }

@@ -160,7 +160,7 @@ const countersOf = `SELECT campaign_id, variant, SUM(total) AS total, SUM(accept
  SUM(skipped_opted_out) AS skipped_opted_out, SUM(skipped_deleted) AS skipped_deleted, SUM(cancelled) AS cancelled
 FROM (SELECT * FROM campaign_counters WHERE campaign_id = @id
  UNION ALL
- SELECT campaign_id, variant, 0, accepted, rejected, 0, 0, 0, skipped_no_address, skipped_opted_out, skipped_deleted, 0
+ SELECT campaign_id, variant, 0, accepted, rejected, 0, 0, unknown, skipped_no_address, skipped_opted_out, skipped_deleted, 0
  FROM campaign_chunks WHERE campaign_id = @id) parts
 GROUP BY campaign_id, variant ORDER BY variant`
 

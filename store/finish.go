@@ -105,8 +105,9 @@ func (s *Store) nothingOpen(q *gorm.DB, c *Campaign) (bool, error) {
 // foldChunks moves the chunks' counts into the counters.
 func foldChunks(tx *gorm.DB, campaign int64) error {
 	var sums []Counters
-	err := tx.Raw(`SELECT campaign_id, variant, SUM(accepted) AS accepted, SUM(rejected) AS rejected, SUM(skipped_no_address) AS skipped_no_address,
- SUM(skipped_opted_out) AS skipped_opted_out, SUM(skipped_deleted) AS skipped_deleted FROM campaign_chunks WHERE campaign_id = ? GROUP BY campaign_id, variant`, campaign).Scan(&sums).Error
+	err := tx.Raw(`SELECT campaign_id, variant, SUM(accepted) AS accepted, SUM(rejected) AS rejected, SUM(unknown) AS unknown,
+ SUM(skipped_no_address) AS skipped_no_address, SUM(skipped_opted_out) AS skipped_opted_out, SUM(skipped_deleted) AS skipped_deleted
+FROM campaign_chunks WHERE campaign_id = ? GROUP BY campaign_id, variant`, campaign).Scan(&sums).Error
 	if err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ SELECT campaign_id, contact_id, CASE WHEN lease_until IS NULL THEN 6 ELSE 4 END,
 RETURNING variant, status, code`,
 }
 
-// On SQLite sqliteForgetCancelled deletes the retries that were recorded.
+// On SQLite sqliteForgetRecorded deletes the retries that were recorded.
 var sqliteCancel = cancelSQL{
 	free: `SELECT n FROM campaign_chunks WHERE campaign_id = ?1 AND (status = 0 OR status = 1 AND lease_until < ` + sqliteNow + `) ORDER BY n LIMIT ?2`,
 	chunk: `INSERT INTO messages (campaign_id, contact_id, status, variant, attempts, recorded_at)
@@ -161,7 +162,7 @@ FROM retries WHERE campaign_id = ?1 AND (lease_until IS NULL OR lease_until < ` 
 RETURNING variant, status, code`,
 }
 
-const sqliteForgetCancelled = `DELETE FROM retries WHERE campaign_id = ? AND EXISTS (
+const sqliteForgetRecorded = `DELETE FROM retries WHERE campaign_id = ? AND EXISTS (
   SELECT 1 FROM messages m WHERE m.campaign_id = retries.campaign_id AND m.contact_id = retries.contact_id)`
 
 // What one transaction takes of a cancelled campaign, so that none is long.
@@ -208,7 +209,7 @@ func (s *Store) cancelSome(tx *gorm.DB, campaign int64) (more bool, err error) {
 		return false, err
 	}
 	if waiting > 0 && s.Embedded() {
-		if err := tx.Exec(sqliteForgetCancelled, campaign).Error; err != nil {
+		if err := tx.Exec(sqliteForgetRecorded, campaign).Error; err != nil {
 			return false, err
 		}
 	}

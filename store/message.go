@@ -32,6 +32,13 @@ type Message struct {
 	Contact *string `gorm:"->;column:contact"` // con_…, nil once the contact is deleted
 }
 
+// What stands at a message that somebody had in hand who is gone, where nothing is
+// handed over twice.
+const (
+	CodeInterrupted = "interrupted"
+	TextInterrupted = "The process that had the message in hand ended before the outcome was recorded."
+)
+
 // PublicID is the message's name outside, see MessageID.
 func (m *Message) PublicID() string { return MessageID(m.CampaignID, m.ContactID, m.Round) }
 

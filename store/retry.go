@@ -22,16 +22,22 @@ type Retry struct {
 }
 
 // retrySQL are the statements on retries, each once per dialect.
-type retrySQL struct{ claim, settle, again, release string }
+type retrySQL struct{ claim, lose, settle, again, release string }
 
 var postgresRetries = retrySQL{
 	claim: `UPDATE retries SET epoch = epoch + 1, lease_until = now() + $2 * interval '1 ms'
 WHERE (campaign_id, contact_id) IN (
   SELECT campaign_id, contact_id FROM retries
-  WHERE campaign_id = $1 AND run_after <= now() AND (lease_until IS NULL OR lease_until < now())
+  WHERE campaign_id = $1 AND run_after <= now() AND (lease_until IS NULL OR $4 AND lease_until < now())
     AND EXISTS (SELECT 1 FROM campaigns WHERE id = $1 AND status = 'sending')
   ORDER BY run_after LIMIT $3 FOR UPDATE SKIP LOCKED)
 RETURNING contact_id, variant, attempts, epoch, (extract(epoch FROM now() - first_at) * 1000)::bigint`,
+	lose: `WITH gone AS (DELETE FROM retries WHERE (campaign_id, contact_id) IN (
+  SELECT campaign_id, contact_id FROM retries WHERE campaign_id = $1 AND lease_until < now() LIMIT $2 FOR UPDATE SKIP LOCKED)
+  RETURNING *)
+INSERT INTO messages (campaign_id, contact_id, status, variant, attempts, carrier, code, text, recorded_at)
+SELECT campaign_id, contact_id, 4, variant, attempts + 1, $3, $4, $5, $6 FROM gone
+RETURNING variant, status, code`,
 	settle: `WITH r AS (SELECT (v ->> 0)::bigint AS contact, (v ->> 1)::int AS epoch, (v ->> 2)::smallint AS status, v ->> 3 AS ref, v ->> 4 AS code, v ->> 5 AS text FROM jsonb_array_elements($4::jsonb) v),
 gone AS (DELETE FROM retries USING r WHERE campaign_id = $1 AND contact_id = r.contact AND retries.epoch = r.epoch
   RETURNING contact_id, variant, attempts)
@@ -47,16 +53,20 @@ WHERE campaign_id = $1 AND contact_id = r.contact AND retries.epoch = r.epoch`,
 }
 
 // On SQLite settle and what follows it are run row by row; settle deletes no
-// row, sqliteForgetRetry does. One statement over a list would leave the order
+// row, sqliteForgetRetry does, and sqliteForgetRecorded those that are lost. One statement over a list would leave the order
 // of its join to the planner, which takes all retries first.
 var sqliteRetries = retrySQL{
 	claim: `UPDATE retries SET epoch = epoch + 1, lease_until = ` + sqliteNow + ` + ?2 * 1000
 WHERE rowid IN (
   SELECT rowid FROM retries
-  WHERE campaign_id = ?1 AND run_after <= ` + sqliteNow + ` AND (lease_until IS NULL OR lease_until < ` + sqliteNow + `)
+  WHERE campaign_id = ?1 AND run_after <= ` + sqliteNow + ` AND (lease_until IS NULL OR ?4 AND lease_until < ` + sqliteNow + `)
     AND EXISTS (SELECT 1 FROM campaigns WHERE id = ?1 AND status = 'sending')
   ORDER BY run_after LIMIT ?3)
 RETURNING contact_id, variant, attempts, epoch, (` + sqliteNow + ` - first_at) / 1000`,
+	lose: `INSERT INTO messages (campaign_id, contact_id, status, variant, attempts, carrier, code, text, recorded_at)
+SELECT campaign_id, contact_id, 4, variant, attempts + 1, ?3, ?4, ?5, ?6
+FROM retries WHERE campaign_id = ?1 AND lease_until < ` + sqliteNow + ` ORDER BY contact_id LIMIT ?2
+RETURNING variant, status, code`,
 	settle: `INSERT INTO messages (campaign_id, contact_id, status, variant, attempts, carrier, carrier_ref, code, text, recorded_at)
 SELECT ?1, ?4, ?6, variant, attempts + CASE WHEN ?6 = 5 THEN 0 ELSE 1 END, NULLIF(?2, ''), NULLIF(?7, ''), NULLIF(?8, ''), NULLIF(?9, ''), ?3
 FROM retries WHERE campaign_id = ?1 AND contact_id = ?4 AND epoch = ?5
@@ -75,9 +85,10 @@ func (s *Store) retrySQL() *retrySQL {
 	return &postgresRetries
 }
 
-// ClaimRetries leases up to limit retries of a campaign that are due.
-func (s *Store) ClaimRetries(ctx context.Context, campaign int64, limit int, lease time.Duration) ([]Retry, error) {
-	rows, err := s.sql.QueryContext(ctx, s.retrySQL().claim, campaign, lease.Milliseconds(), limit)
+// ClaimRetries leases up to limit retries of a campaign that are due; lapsed: also
+// those that somebody had in hand whose lease ran out.
+func (s *Store) ClaimRetries(ctx context.Context, campaign int64, limit int, lease time.Duration, lapsed bool) ([]Retry, error) {
+	rows, err := s.sql.QueryContext(ctx, s.retrySQL().claim, campaign, lease.Milliseconds(), limit, lapsed)
 	if err != nil {
 		return nil, fmt.Errorf("claim retries: %w", err)
 	}
@@ -95,6 +106,33 @@ func (s *Store) ClaimRetries(ctx context.Context, campaign int64, limit int, lea
 		return nil, fmt.Errorf("claim retries: %w", err)
 	}
 	return rs, nil
+}
+
+// loseRetries is how many one transaction takes.
+const loseRetries = 1000
+
+// LoseRetries records as unknown the retries that somebody had in hand whose lease
+// ran out: they may have been handed over, and must not be again.
+func (s *Store) LoseRetries(ctx context.Context, campaign int64, carrier string) error {
+	for n := loseRetries; n == loseRetries; {
+		err := s.write(ctx, func(tx *gorm.DB) (err error) {
+			ns := counts{}
+			n, err = insertCounted(tx, ns, campaign, s.retrySQL().lose, campaign, loseRetries, carrier, CodeInterrupted, TextInterrupted, now())
+			if err != nil || n == 0 {
+				return err
+			}
+			if s.Embedded() {
+				if err := tx.Exec(sqliteForgetRecorded, campaign).Error; err != nil {
+					return err
+				}
+			}
+			return ns.store(tx)
+		})
+		if err != nil {
+			return fmt.Errorf("record lost retries: %w", err)
+		}
+	}
+	return nil
 }
 
 // RecordRetries keeps what became of claimed retries: outcomes[i] belongs to

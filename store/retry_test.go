@@ -22,7 +22,7 @@ func (b *shop) failing() (store.Campaign, []int64) {
 
 func (b *shop) claimRetries(c store.Campaign, limit int) []store.Retry {
 	b.t.Helper()
-	rs, err := b.ClaimRetries(b.t.Context(), c.ID, limit, longLease)
+	rs, err := b.ClaimRetries(b.t.Context(), c.ID, limit, longLease, true)
 	require.NoError(b.t, err)
 	return rs
 }
@@ -132,7 +132,7 @@ func TestEachRetryHasOneHolder(t *testing.T) {
 		held := map[int64]int{}
 		together(t, 8, func(ctx context.Context, _ int) error {
 			for {
-				rs, err := s.ClaimRetries(ctx, c.ID, 7, longLease)
+				rs, err := s.ClaimRetries(ctx, c.ID, 7, longLease, true)
 				if err != nil || len(rs) == 0 {
 					return err
 				}
@@ -150,6 +150,37 @@ func TestEachRetryHasOneHolder(t *testing.T) {
 		require.Len(t, held, 100)
 		for id, n := range held {
 			require.Equal(t, 1, n, id)
+		}
+	})
+}
+
+func TestLostRetriesAreUnknownAndNobodyTriesThemAgain(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		b := newShop(t, s, 5)
+		c, ids := b.failing()
+		require.Len(t, b.claimRetries(c, 2), 2)
+		require.NoError(t, s.LoseRetries(t.Context(), c.ID, "hand"))
+		require.Empty(t, b.messages(c), "somebody has them in hand, the others wait")
+		b.lapse()
+		mine, err := s.ClaimRetries(t.Context(), c.ID, 10, longLease, false)
+		require.NoError(t, err)
+		require.Len(t, mine, 3, "those that nobody had in hand")
+		require.NoError(t, s.LoseRetries(t.Context(), c.ID, "hand"))
+		require.NoError(t, s.LoseRetries(t.Context(), c.ID, "hand"))
+		var sent []*store.Outcome
+		for _, r := range mine {
+			sent = append(sent, &store.Outcome{Contact: r.Contact, Status: store.MessageSent})
+		}
+		b.recordRetries(c, mine, sent...)
+		require.True(t, b.settle(c))
+		p, ms := b.audit(c)
+		require.Equal(t, []int64{3, 2}, []int64{p.Sent(), p.Unknown})
+		for _, id := range ids {
+			require.Equal(t, 2, ms[id].Attempts)
+			require.Equal(t, "hand", *ms[id].Carrier)
+			if ms[id].Status == store.MessageUnknown {
+				require.Equal(t, store.CodeInterrupted, *ms[id].Code)
+			}
 		}
 	})
 }

@@ -164,7 +164,7 @@ func (b *shop) bustle(ctx context.Context, c store.Campaign, worker int) error {
 				return err
 			}
 		}
-		rs, err := b.ClaimRetries(ctx, c.ID, 50, longLease)
+		rs, err := b.ClaimRetries(ctx, c.ID, 50, longLease, true)
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ type carrierConfig struct {
 	Channels    []store.Channel `koanf:"channels"`
 	Rate        float64         `koanf:"rate"` // messages per second over all processes; 0 for no bound
 	Connections int             `koanf:"connections"`
+	AtMostOnce  bool            `koanf:"at_most_once"` // what may have left is not handed over again
 	Settings    map[string]any  `koanf:",remain"`
 }
 
@@ -91,7 +92,9 @@ func makeCarriers(configured []map[string]any, publicURL string) (cs carriers, f
 		}
 		carrier := cs.make(at, &c, publicURL, &fs)
 		if len(fs) == before {
-			cs.lanes = append(cs.lanes, delivery.Lane{Name: c.Name, Carrier: carrier, Channels: c.Channels, Concurrency: c.Connections, Rate: c.Rate})
+			cs.lanes = append(cs.lanes, delivery.Lane{
+				Name: c.Name, Carrier: carrier, Channels: c.Channels, Concurrency: c.Connections, Rate: c.Rate, AtMostOnce: c.AtMostOnce,
+			})
 		}
 	}
 	return cs, fs
@@ -188,7 +191,7 @@ func (cs *carriers) http(at string, c *carrierConfig, publicURL string, fs *faul
 	}
 	return delivery.NewHTTP(delivery.HTTPConfig{
 		URL: s.URL, Headers: s.Headers, Bearer: s.Bearer, SigningSecret: s.SigningSecret, CallbackURL: callback,
-		Connections: c.Connections, Timeout: s.Timeout,
+		Connections: c.Connections, Timeout: s.Timeout, AtMostOnce: c.AtMostOnce,
 	})
 }
 

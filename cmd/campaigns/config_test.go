@@ -100,7 +100,7 @@ func TestUnsetSecretsOfCarriersDoNotStopOtherCommands(t *testing.T) {
 const twoCarriers = `
 carriers:
   - {name: mail, type: smtp, channels: [email], rate: 2.5, address: "127.0.0.1:25", from: a@b.example, tls: off, username: me, password: "${TEST_PASSWORD}"}
-  - {name: gateway, type: http, channels: [sms, viber], connections: 7, url: "https://g.example", timeout: 2s,
+  - {name: gateway, type: http, channels: [sms, viber], connections: 7, at_most_once: true, url: "https://g.example", timeout: 2s,
      receipt_secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=}
 `
 
@@ -117,7 +117,7 @@ func TestCarriersBecomeLanes(t *testing.T) {
 	cs.lanes[0].Carrier, cs.lanes[1].Carrier = nil, nil
 	require.Equal(t, []delivery.Lane{
 		{Name: "mail", Channels: []store.Channel{store.Email}, Concurrency: smtpConnections, Rate: 2.5},
-		{Name: "gateway", Channels: []store.Channel{store.SMS, store.Viber}, Concurrency: 7},
+		{Name: "gateway", Channels: []store.Channel{store.SMS, store.Viber}, Concurrency: 7, AtMostOnce: true},
 	}, cs.lanes)
 	require.Equal(t, map[string]string{"gateway": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}, cs.receiptSecrets)
 }

@@ -5,6 +5,7 @@ package carriertest
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,8 @@ type Peer interface {
 	// Taken lists the ids of the messages that were read whole so far, as they
 	// stood on the wire.
 	Taken() []string
+	// Leave ends it: nobody listens there any more.
+	Leave()
 }
 
 // Fixture is a carrier with its peer, made afresh for each test.
@@ -69,6 +72,7 @@ func Suite(t *testing.T, setup func(t *testing.T) Fixture) {
 	t.Run("RefusalForNowIsDeferred", func(t *testing.T) { deferred(t, setup(t)) })
 	t.Run("LostAnswerIsAskedAgainUnderTheSameID", func(t *testing.T) { lostAnswer(t, setup(t)) })
 	t.Run("SilentPeerIsLeftWhenTheContextEnds", func(t *testing.T) { silentPeer(t, setup(t)) })
+	t.Run("NobodyThereMeansUnsent", func(t *testing.T) { nobodyThere(t, setup(t)) })
 	t.Run("NoSecretStandsInAnError", func(t *testing.T) { leakingPeer(t, setup(t)) })
 }
 
@@ -77,6 +81,7 @@ func endedContext(t *testing.T, f Fixture) {
 	cancel()
 	_, err := f.Carrier.Send(ctx, f.Message)
 	requireSoft(t, err)
+	require.False(t, mayHaveLeft(err), "it has not left")
 }
 
 func accepted(t *testing.T, f Fixture) {
@@ -135,6 +140,7 @@ func deferred(t *testing.T, f Fixture) {
 	require.ErrorAs(t, err, &d)
 	require.NotEmpty(t, d.Code)
 	requireBounded(t, d.Code, d.Text)
+	require.False(t, mayHaveLeft(err), "it is a no")
 
 	f.Peer.Answer(Accept)
 	_, err = f.Carrier.Send(t.Context(), f.Message)
@@ -145,6 +151,7 @@ func lostAnswer(t *testing.T, f Fixture) {
 	f.Peer.Answer(Drop)
 	_, err := f.Carrier.Send(t.Context(), f.Message)
 	requireSoft(t, err)
+	require.True(t, mayHaveLeft(err), "the peer has it")
 	before := len(f.Peer.Taken())
 	require.NotZero(t, before)
 
@@ -172,9 +179,17 @@ func silentPeer(t *testing.T, f Fixture) {
 	case err := <-result:
 		requireSoft(t, err)
 		require.ErrorIs(t, err, context.Canceled)
+		require.True(t, mayHaveLeft(err), "the peer has it")
 	case <-time.After(patience):
 		require.Fail(t, "Send goes on although its context has ended")
 	}
+}
+
+func nobodyThere(t *testing.T, f Fixture) {
+	f.Peer.Leave()
+	_, err := f.Carrier.Send(t.Context(), f.Message)
+	requireSoft(t, err)
+	require.False(t, mayHaveLeft(err), "it has not left")
 }
 
 func leakingPeer(t *testing.T, f Fixture) {
@@ -208,6 +223,16 @@ func requireSoft(t *testing.T, err error) {
 	require.Error(t, err)
 	var r *delivery.Rejected
 	require.NotErrorAs(t, err, &r, "it is not final")
+}
+
+// mayHaveLeft reads an error as delivery.Carrier explains it.
+func mayHaveLeft(err error) bool {
+	var unsent *delivery.Unsent
+	var deferred *delivery.Deferred
+	if errors.As(err, &unsent) {
+		return false
+	}
+	return !errors.As(err, &deferred) || deferred.Unsure
 }
 
 func requireBounded(t *testing.T, code, text string) {
