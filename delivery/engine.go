@@ -48,8 +48,8 @@ type Store interface {
 	LoseRetries(ctx context.Context, campaign int64, carrier string) error
 	RecordRetries(ctx context.Context, campaign int64, carrier string, rs []store.Retry, outcomes []*store.Outcome) error
 
-	AddReceipts(ctx context.Context, rs []store.Receipt) error
-	FoldReceipts(ctx context.Context) (int, error)
+	AddReceipts(ctx context.Context, carrier string, rs []store.Receipt) error
+	FoldReceipts(ctx context.Context) (n int, dropped []store.Receipt, err error)
 
 	ForgetAnswers(ctx context.Context) error
 }
@@ -125,7 +125,7 @@ func New(st Store, o Options) *Engine {
 	}
 	e.wake.build, e.wake.fold = newSignal(), newSignal()
 	e.sandbox = NewSandbox(e.receive)
-	e.lanes = append(e.lanes, e.newLane(Lane{Name: "sandbox", Carrier: e.sandbox, Channels: store.Channels}, store.Test))
+	e.lanes = append(e.lanes, e.newLane(Lane{Name: sandboxName, Carrier: e.sandbox, Channels: store.Channels}, store.Test))
 	for _, l := range o.Lanes {
 		e.lanes = append(e.lanes, e.newLane(l, store.Live))
 	}
@@ -313,8 +313,12 @@ func (e *Engine) schedule(ctx context.Context) error {
 // fold takes receipts until none is due.
 func (e *Engine) fold(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if n, err := e.store.FoldReceipts(ctx); err != nil || n == 0 {
+		n, dropped, err := e.store.FoldReceipts(ctx)
+		if err != nil || n == 0 {
 			return err
+		}
+		for _, r := range dropped {
+			e.log.Debug("dropped a receipt: its carrier had no such message", "carrier", r.Carrier, "message", r.MessageID(), "received_at", r.ReceivedAt)
 		}
 	}
 	return nil
@@ -382,7 +386,7 @@ func (e *Engine) receive(ctx context.Context, batch []Receipt) error {
 		}
 		rs = append(rs, r)
 	}
-	return e.store.AddReceipts(ctx, rs)
+	return e.store.AddReceipts(ctx, sandboxName, rs)
 }
 
 var receiptStatus = map[string]store.MessageStatus{

@@ -9,6 +9,7 @@ import (
 )
 
 const (
+	sandboxName     = "sandbox"
 	sandboxBuffer   = 8192                  // receipts that may wait; a full buffer slows Send down
 	sandboxBatch    = 500                   // receipts handed over at once
 	sandboxEvery    = 50 * time.Millisecond // how often less than a batch is handed over

@@ -34,7 +34,8 @@ var receiptStatus = map[string]store.MessageStatus{
 // of a delivery or, if any of it is wrong, nothing; the same delivery twice
 // changes nothing.
 func (s *Server) receipts(c echo.Context) error {
-	secret := s.ReceiptSecrets[c.Param("name")]
+	carrier := c.Param("name")
+	secret := s.ReceiptSecrets[carrier]
 	if secret == "" {
 		return echo.ErrNotFound
 	}
@@ -48,7 +49,7 @@ func (s *Server) receipts(c echo.Context) error {
 	}
 	signed, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {
-		return fmt.Errorf("use the secret of carrier %s: %w", c.Param("name"), err)
+		return fmt.Errorf("use the secret of carrier %s: %w", carrier, err)
 	}
 	if signed.Verify(body, c.Request().Header) != nil {
 		return &store.Error{Code: store.CodeInvalidKey, Message: "The signature is missing, wrong or too old."}
@@ -57,7 +58,7 @@ func (s *Server) receipts(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Store.AddReceipts(c.Request().Context(), rs); err != nil {
+	if err := s.Store.AddReceipts(c.Request().Context(), carrier, rs); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

@@ -41,7 +41,7 @@ func BenchmarkFoldReceipts(b *testing.B) {
 			}
 			b.StartTimer()
 			for len(rs) > 0 {
-				require.NoError(b, s.AddReceipts(b.Context(), rs[:500]))
+				require.NoError(b, s.AddReceipts(b.Context(), "hand", rs[:500]))
 				rs = rs[500:]
 			}
 			added := b.Elapsed()

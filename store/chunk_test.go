@@ -192,7 +192,7 @@ func TestWhatACarrierSaysIsMadeHarmless(t *testing.T) {
 		require.NoError(t, err)
 		last := hostile(k.IDs[2], store.MessageSent)
 		require.NoError(t, s.RecordRetries(t.Context(), c.ID, "hand", rs, []*store.Outcome{&last}))
-		require.NoError(t, s.AddReceipts(t.Context(), []store.Receipt{{CampaignID: c.ID, ContactID: k.IDs[2], Status: store.MessageFailed, Code: ptr(bad), Text: ptr(bad)}}))
+		require.NoError(t, s.AddReceipts(t.Context(), "hand", []store.Receipt{{CampaignID: c.ID, ContactID: k.IDs[2], Status: store.MessageFailed, Code: ptr(bad), Text: ptr(bad)}}))
 		b.fold()
 		ms := b.messages(c)
 		require.Equal(t, good, *ms[k.IDs[0]].CarrierRef)

@@ -19,23 +19,27 @@ type Receipt struct {
 	CampaignID int64
 	ContactID  int64
 	Round      int
+	Carrier    string        // who says it
 	Status     MessageStatus // delivered, failed or unknown
 	Code, Text *string
 	ReceivedAt time.Time
 	NotBefore  time.Time
 }
 
-// AddReceipts puts receipts into the inbox, all or none. Those of messages that
-// do not exist are dropped later, when they have waited long enough. Of their
-// texts only what both databases can keep is kept: valid UTF-8 without NUL.
-func (s *Store) AddReceipts(ctx context.Context, rs []Receipt) error {
+// MessageID names the message it is for.
+func (r *Receipt) MessageID() string { return MessageID(r.CampaignID, r.ContactID, r.Round) }
+
+// AddReceipts puts a carrier's receipts into the inbox, all or none. Those of
+// messages that do not exist are dropped later, when they have waited long enough.
+// Of their texts only what both databases can keep is kept: valid UTF-8 without NUL.
+func (s *Store) AddReceipts(ctx context.Context, carrier string, rs []Receipt) error {
 	if len(rs) == 0 {
 		return nil
 	}
 	at := now()
 	for i := range rs {
 		r := &rs[i]
-		r.ReceivedAt, r.Code, r.Text = at, harmlessIf(r.Code), harmlessIf(r.Text)
+		r.Carrier, r.ReceivedAt, r.Code, r.Text = carrier, at, harmlessIf(r.Code), harmlessIf(r.Text)
 		if r.NotBefore.Before(at) {
 			r.NotBefore = at
 		}
@@ -65,10 +69,11 @@ const (
 )
 
 // FoldReceipts folds a batch of receipts into their messages and the counters,
-// and returns how many it took. It is idempotent and forward only: sent, then
-// unknown, then delivered or failed, which are final. Several processes may fold
-// at once.
-func (s *Store) FoldReceipts(ctx context.Context) (n int, err error) {
+// and returns how many it took, and those among them that it dropped, as they are
+// for no message that their carrier had. It is idempotent and forward only: sent,
+// then unknown, then delivered or failed, which are final. Several processes may
+// fold at once.
+func (s *Store) FoldReceipts(ctx context.Context) (n int, dropped []Receipt, err error) {
 	err = s.write(ctx, func(tx *gorm.DB) error {
 		var rs []Receipt
 		if err := s.skipLocked(tx).Where("not_before <= ?", now()).Order("not_before, id").Limit(foldBatch).Find(&rs).Error; err != nil {
@@ -81,12 +86,13 @@ func (s *Store) FoldReceipts(ctx context.Context) (n int, err error) {
 		if err != nil {
 			return err
 		}
-		return s.fold(tx, rs, ms)
+		dropped, err = s.fold(tx, rs, ms)
+		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("fold receipts: %w", err)
+		return 0, nil, fmt.Errorf("fold receipts: %w", err)
 	}
-	return n, nil
+	return n, dropped, nil
 }
 
 func (s *Store) skipLocked(tx *gorm.DB) *gorm.DB {
@@ -111,7 +117,7 @@ func (s *Store) messagesOf(tx *gorm.DB, rs []Receipt) (map[messageKey]*Message, 
 	ms := make(map[messageKey]*Message, len(rs))
 	for _, campaign := range slices.Sorted(maps.Keys(contacts)) {
 		var rows []Message
-		err := s.locked(tx).Select("campaign_id, contact_id, round, status, variant").
+		err := s.locked(tx).Select("campaign_id, contact_id, round, status, variant, carrier").
 			Where("campaign_id = ?", campaign).Where(s.among("contact_id", contacts[campaign])).Order("contact_id, round").Find(&rows).Error
 		if err != nil {
 			return nil, err
@@ -124,7 +130,7 @@ func (s *Store) messagesOf(tx *gorm.DB, rs []Receipt) (map[messageKey]*Message, 
 	return ms, nil
 }
 
-func (s *Store) fold(tx *gorm.DB, rs []Receipt, ms map[messageKey]*Message) error {
+func (s *Store) fold(tx *gorm.DB, rs []Receipt, ms map[messageKey]*Message) (dropped []Receipt, err error) {
 	ns, changed := counts{}, map[int64]map[messageKey][]any{} // by campaign
 	gone, early := []int64{}, map[time.Duration][]int64{}
 	for _, r := range rs {
@@ -135,7 +141,11 @@ func (s *Store) fold(tx *gorm.DB, rs []Receipt, ms map[messageKey]*Message) erro
 			continue
 		}
 		gone = append(gone, r.ID)
-		if m == nil || !forward(m.Status, r.Status) {
+		if m == nil || !r.isFor(m) {
+			dropped = append(dropped, r)
+			continue
+		}
+		if !forward(m.Status, r.Status) {
 			continue
 		}
 		n := transition(m.Status, r.Status)
@@ -149,13 +159,20 @@ func (s *Store) fold(tx *gorm.DB, rs []Receipt, ms map[messageKey]*Message) erro
 	}
 	for campaign, rows := range changed {
 		if err := s.changeMessages(tx, campaign, slices.Collect(maps.Values(rows))); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := s.clearInbox(tx, gone, early); err != nil {
-		return err
+		return nil, err
 	}
-	return ns.store(tx)
+	return dropped, ns.store(tx)
+}
+
+// isFor says whether the receipt's carrier may speak for the message: the one
+// that took it, and any where that is unknown, as of what a process had in hand
+// when it died.
+func (r *Receipt) isFor(m *Message) bool {
+	return r.Carrier == "" || m.Carrier == nil || *m.Carrier == r.Carrier
 }
 
 // What receipts make of a campaign's messages, once per dialect: see eachRows.

@@ -175,7 +175,7 @@ func (b *shop) bustle(ctx context.Context, c store.Campaign, worker int) error {
 		if err := b.RecordRetries(ctx, c.ID, "hand", rs, os); err != nil {
 			return err
 		}
-		if _, err := b.FoldReceipts(ctx); err != nil {
+		if _, _, err := b.FoldReceipts(ctx); err != nil {
 			return err
 		}
 		if round == 5 && worker == 0 {
@@ -211,7 +211,7 @@ func (b *shop) workMixed(ctx context.Context, k *store.Chunk) error {
 		if _, err := b.RecordChunk(ctx, k, r); err != nil {
 			return err
 		}
-		if err := b.AddReceipts(ctx, receipts); err != nil {
+		if err := b.AddReceipts(ctx, "hand", receipts); err != nil {
 			return err
 		}
 	}

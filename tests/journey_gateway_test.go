@@ -22,6 +22,7 @@ import (
 const (
 	toGateway   = "whsec_dGhpcyBpcyB0aGUga2V5IHRvIHRoZSBnYXRld2F5" // what we sign with
 	fromGateway = "whsec_dGhpcyBpcyB0aGUga2V5IG9mIHRoZSBnYXRld2F5" // what it signs with
+	fromOther   = "whsec_dGhpcyBpcyBhbm90aGVyIGdhdGV3YXkncyBrZXk=" // what another one signs with
 )
 
 // gateway is the far end of an HTTP carrier: it takes messages, answers some of
@@ -114,6 +115,11 @@ func (g *gateway) of(number string) gatewayMessage {
 
 // report sends receipts, signed, and gives the status of the answer.
 func (g *gateway) report(secret string, rs ...gatewayReceipt) int {
+	return g.reportAs("gateway", secret, rs...)
+}
+
+// reportAs is another carrier that speaks of messages taken here.
+func (g *gateway) reportAs(carrier, secret string, rs ...gatewayReceipt) int {
 	body, err := json.Marshal(map[string]any{"receipts": rs})
 	if err != nil {
 		g.t.Error(err)
@@ -123,7 +129,7 @@ func (g *gateway) report(secret string, rs ...gatewayReceipt) int {
 	if err != nil {
 		g.t.Error(err)
 	}
-	r, err := http.NewRequestWithContext(g.t.Context(), http.MethodPost, g.api+"/carriers/gateway/receipts", strings.NewReader(string(body)))
+	r, err := http.NewRequestWithContext(g.t.Context(), http.MethodPost, g.api+"/carriers/"+carrier+"/receipts", strings.NewReader(string(body)))
 	if err != nil {
 		g.t.Error(err)
 	}
@@ -144,7 +150,8 @@ func TestReceiptsMoveMessagesForwardOnly(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		g := newGateway(t)
-		_, server, a := live(t, dsn, g.config())
+		other := map[string]any{"name": "other", "type": "http", "channels": []string{"rcs"}, "url": g.url, "receipt_secret": fromOther}
+		_, server, a := live(t, dsn, g.config(), other)
 		g.api = server.url
 		numbers := []string{"+4915112000001", "+4915112000002", "+4915112000003", "+4915112000008", "+4915112000009"}
 		var ids []string
@@ -165,6 +172,7 @@ func TestReceiptsMoveMessagesForwardOnly(t *testing.T) {
 		delivered := gatewayReceipt{MessageID: g.of(numbers[0]).ID, Status: "delivered"}
 		failed := gatewayReceipt{MessageID: g.of(numbers[1]).ID, Status: "failed", Code: "absent", Message: "The phone is off."}
 		undone := gatewayReceipt{MessageID: delivered.MessageID, Status: "failed", Code: "late", Message: "It was not."}
+		require.Equal(t, http.StatusNoContent, g.reportAs("other", fromOther, undone), "which has not taken it")
 		for range 2 {
 			require.Equal(t, http.StatusNoContent, g.report(fromGateway, delivered, failed, failed))
 		}
