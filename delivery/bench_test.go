@@ -66,6 +66,18 @@ func (b *bench) account(name string) {
 	b.newList("all")
 }
 
+// rate bounds the account.
+func (b *bench) rate(perSecond float64) {
+	as, err := b.store.Accounts(b.t.Context())
+	require.NoError(b.t, err)
+	for _, a := range as {
+		if a.ID == b.scope.Account {
+			_, err = b.store.SetAccountRate(b.t.Context(), a.PublicID, perSecond)
+		}
+	}
+	require.NoError(b.t, err)
+}
+
 func (b *bench) newList(name string) {
 	var err error
 	b.list, err = b.store.CreateList(b.t.Context(), b.scope, store.List{Name: name})

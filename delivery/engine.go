@@ -30,7 +30,6 @@ type Store interface {
 	Changes() (changes <-chan int64, stop func())
 	Heartbeat(ctx context.Context, id string, channels []store.Channel) error
 	Retire(ctx context.Context, id string) error
-	Workers(ctx context.Context) ([]store.Worker, error)
 	Unsubscriber(ctx context.Context) (store.Unsubscriber, error)
 
 	ActiveCampaigns(ctx context.Context) ([]store.Active, error)
@@ -43,6 +42,8 @@ type Store interface {
 	Unrecorded(ctx context.Context, campaign int64, contacts []int64) ([]int64, error)
 	Recipients(ctx context.Context, ids []int64, attributes bool, buf []store.Recipient) ([]store.Recipient, error)
 	RecordChunk(ctx context.Context, k *store.Chunk, r store.Record) (held bool, err error)
+
+	Reserve(ctx context.Context, throttle string, perSecond float64, n int) (first time.Duration, err error)
 
 	ClaimRetries(ctx context.Context, campaign int64, limit int, lease time.Duration, lapsed bool) ([]store.Retry, error)
 	LoseRetries(ctx context.Context, campaign int64, carrier string) error
@@ -124,6 +125,7 @@ func New(st Store, o Options) *Engine {
 		store:  st, opts: o, id: typeid.MustGenerate("wrk").String(), log: o.Log,
 	}
 	e.wake.build, e.wake.fold = newSignal(), newSignal()
+	e.runs.reserve = st.Reserve
 	e.sandbox = NewSandbox(e.receive)
 	e.lanes = append(e.lanes, e.newLane(Lane{Name: sandboxName, Carrier: e.sandbox, Channels: store.Channels}, store.Test))
 	for _, l := range o.Lanes {
@@ -254,8 +256,7 @@ func (s signal) raise() {
 	}
 }
 
-// heartbeat keeps this worker on the register and shares the lanes' rates with
-// the other workers alive.
+// heartbeat keeps this worker on the register.
 func (e *Engine) heartbeat(ctx context.Context) error {
 	var channels []store.Channel
 	for _, l := range e.lanes {
@@ -268,25 +269,7 @@ func (e *Engine) heartbeat(ctx context.Context) error {
 		return err
 	}
 	e.beat.Store(at.UnixNano())
-	alive, err := e.store.Workers(ctx)
-	if err != nil {
-		return err
-	}
-	for _, l := range e.lanes {
-		l.share(sharers(alive, l))
-	}
 	return nil
-}
-
-// sharers counts the workers alive that serve the lane's channels, the sandbox's
-// all of them.
-func sharers(alive []store.Worker, l *lane) (n int) {
-	for _, w := range alive {
-		if l.mode == store.Test || store.SetOf(w.Channels...)&store.SetOf(l.Channels...) != 0 {
-			n++
-		}
-	}
-	return max(n, 1)
 }
 
 // retire takes this worker off the register when it stops.

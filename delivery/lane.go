@@ -34,17 +34,18 @@ type lane struct {
 	start    func(*solo) // starts the goroutine of a throttled campaign
 	breaker  *breaker
 
-	mu      sync.Mutex
-	turns   turns
-	solos   map[int64]*solo
-	workers int // alive, this process among them
+	mu    sync.Mutex
+	turns turns
+	solos map[int64]*solo
 }
 
-// solo is a throttled campaign of a lane. It has a goroutine of its own: it
-// waits most of the time, and no sender should wait with it.
+// solo is a campaign of a lane that is throttled, or whose account is. It has a
+// goroutine of its own: it waits most of the time, and no sender should wait
+// with it.
 type solo struct {
 	*run
 	wake signal
+	over chan struct{} // closed when nothing throttles it any more
 }
 
 func (e *Engine) newLane(l Lane, mode store.Mode) *lane {
@@ -53,7 +54,7 @@ func (e *Engine) newLane(l Lane, mode store.Mode) *lane {
 	}
 	out := &lane{
 		Lane: l, mode: mode, slots: make(chan struct{}, l.Concurrency), wake: make(chan struct{}, sendersPerLane),
-		turns: turns{inside: map[int64]int{}, held: map[*run]int{}}, solos: map[int64]*solo{}, workers: 1,
+		turns: turns{inside: map[int64]int{}, held: map[*run]int{}}, solos: map[int64]*solo{},
 		breaker: newBreaker(l.Name, e.log, &e.timing),
 	}
 	out.window = window
@@ -61,7 +62,7 @@ func (e *Engine) newLane(l Lane, mode store.Mode) *lane {
 		out.window = min(max(onceWindow, 2*l.Concurrency), window)
 	}
 	if l.Rate > 0 {
-		out.throttle = newThrottle(l.Rate)
+		out.throttle = newThrottle(e.store.Reserve, "carrier "+l.Name, l.Rate)
 	}
 	return out
 }
@@ -69,19 +70,6 @@ func (e *Engine) newLane(l Lane, mode store.Mode) *lane {
 // serves says whether the lane's carrier is one for the campaign's messages.
 func (l *lane) serves(m store.Mode, c store.Channel) bool {
 	return l.mode == m && slices.Contains(l.Channels, c)
-}
-
-// share divides the rates by the workers alive.
-func (l *lane) share(workers int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.workers = workers
-	if l.throttle != nil {
-		l.throttle.set(l.Rate / float64(workers))
-	}
-	for _, s := range l.solos {
-		s.throttle.set(float64(*s.Throttle) / float64(workers))
-	}
 }
 
 // serve takes the campaigns that are active now, by key ascending.
@@ -94,10 +82,15 @@ func (l *lane) serve(all []*run) {
 	for _, r := range all {
 		switch {
 		case !l.serves(r.Mode, r.Channel):
-		case r.throttle != nil:
+		case r.throttled():
 			l.solos[r.ID] = l.solo(old[r.ID], r)
 		case r.sending():
 			mine = append(mine, r)
+		}
+	}
+	for id, s := range old {
+		if l.solos[id] != s {
+			close(s.over)
 		}
 	}
 	l.turns.set(mine)
@@ -115,8 +108,7 @@ func (l *lane) solo(s *solo, r *run) *solo {
 		s.wake.raise()
 		return s
 	}
-	s = &solo{r, newSignal()}
-	r.throttle.set(float64(*r.Throttle) / float64(l.workers))
+	s = &solo{r, newSignal(), make(chan struct{})}
 	l.start(s)
 	return s
 }
@@ -189,12 +181,22 @@ func (e *Engine) serveInTurn(ctx, hard context.Context, l *lane) {
 	}
 }
 
+// ended says whether another goroutine, or none, works the campaign from now on.
+func (s *solo) ended() bool {
+	select {
+	case <-s.over:
+		return true
+	default:
+		return false
+	}
+}
+
 // serveAlone works the chunks of one throttled campaign, for as long as it is
-// active.
+// active and throttled.
 func (e *Engine) serveAlone(ctx, hard context.Context, l *lane, s *solo) {
 	for ctx.Err() == nil {
-		p := l.breaker.enter(ctx, s.gone)
-		if p == nil {
+		p := l.breaker.enter(ctx, s.over)
+		if p == nil || s.ended() {
 			return
 		}
 		if s.ready() {
@@ -203,8 +205,7 @@ func (e *Engine) serveAlone(ctx, hard context.Context, l *lane, s *solo) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-s.gone:
-			return
+		case <-s.over:
 		case <-s.wake:
 		}
 	}

@@ -95,14 +95,17 @@ func TestCarrierThatHangsHoldsUpNoOtherLane(t *testing.T) {
 func TestThrottleBoundsWhatGoesOut(t *testing.T) {
 	for name, x := range map[string]struct {
 		campaign *int
+		account  float64
 		lane     float64
 		messages int
 		rate     float64 // that there must be
 	}{
-		"campaign":          {ptr(20), 0, 600, 20},
-		"carrier":           {nil, 20, 600, 20},
-		"the lower of both": {ptr(20), 50, 600, 20},
-		"slow":              {ptr(1), 0, 40, 1},
+		"campaign":       {ptr(20), 0, 0, 600, 20},
+		"account":        {nil, 20, 0, 600, 20},
+		"carrier":        {nil, 0, 20, 600, 20},
+		"the lowest":     {ptr(50), 20, 80, 600, 20},
+		"the lowest too": {ptr(20), 80, 50, 600, 20},
+		"slow":           {ptr(1), 0, 0, 40, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -112,6 +115,7 @@ func TestThrottleBoundsWhatGoesOut(t *testing.T) {
 				b.contacts(x.messages)
 				lane := b.lane()
 				lane.Rate = x.lane
+				b.rate(x.account)
 				b.run(b.newEngine(b.store, lane))
 				c := b.send(func(c *store.Campaign) { c.Throttle = x.campaign })
 				var went []time.Time
@@ -132,6 +136,66 @@ func TestThrottleBoundsWhatGoesOut(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRateOfAnAccountIsHeededWithinASecond changes it while two campaigns go out,
+// in the time of a bubble.
+func TestRateOfAnAccountIsHeededWithinASecond(t *testing.T) {
+	t.Parallel()
+	dsn := "sqlite:" + storetest.SQLitePath(t)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, dsn)
+		b.contacts(2000)
+		b.rate(10)
+		b.carrier.slowly(50 * time.Millisecond) // 16 at once: 320 a second
+		b.run(b.engine)
+		mail, sms := b.send(func(c *store.Campaign) { c.Channel = store.Email }), b.send()
+		in := func(d time.Duration) int {
+			n := b.carrier.total()
+			pause(t.Context(), d)
+			return b.carrier.total() - n
+		}
+		pause(t.Context(), time.Second)
+		require.InDelta(t, 100, in(10*time.Second), 2)
+		b.rate(100)
+		pause(t.Context(), time.Second)
+		require.InDelta(t, 1000, in(10*time.Second), 10)
+		require.InDelta(t, b.progress(mail).Sent(), b.progress(sms).Sent(), 50, "they share it")
+		b.rate(0)
+		pause(t.Context(), time.Second)
+		require.Greater(t, in(time.Second), 250, "no bound")
+		b.rate(5)
+		pause(t.Context(), time.Second)
+		require.InDelta(t, 50, in(10*time.Second), 2)
+	})
+}
+
+// TestAccountAtItsRateHoldsUpNoOther gives one account many campaigns that wait,
+// on the only carrier.
+func TestAccountAtItsRateHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	dsn := "sqlite:" + storetest.SQLitePath(t)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, dsn)
+		b.contacts(200)
+		b.rate(1)
+		b.run(b.engine)
+		var slow []store.Campaign
+		for range 10 {
+			slow = append(slow, b.send())
+		}
+		pause(t.Context(), 5*time.Second)
+		b.account("Bolt")
+		b.contacts(2000)
+		quick, began := b.send(), time.Now()
+		for b.read(quick).Status != store.Completed {
+			pause(t.Context(), 10*time.Millisecond)
+		}
+		require.Less(t, time.Since(began), 2*time.Second) // of the bubble's
+		for _, c := range slow {
+			require.Equal(t, store.Sending, b.read(c).Status)
+		}
+	})
 }
 
 // TestOptOutIsHeededWhileAChunkIsUnderWay lets a contact opt out long after the
@@ -164,8 +228,6 @@ func TestEnginesShareAThrottle(t *testing.T) {
 	for range 2 {
 		b.run(b.newEngine(b.open()))
 	}
-	// Each knows of the other once both have said a second time that they live.
-	pause(t.Context(), store.HeartbeatEvery+500*time.Millisecond)
 	began := time.Now()
 	c := b.send(func(c *store.Campaign) { c.Throttle = ptr(100) })
 	b.completes(c)

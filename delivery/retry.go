@@ -35,7 +35,7 @@ func (e *Engine) retry(ctx, hard context.Context, l *lane) error {
 
 // retryRun attempts a batch, for a probe of one; full says that more may be due.
 func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run, p *pass) (full bool, err error) {
-	limit := retryLimit(r.throttle)
+	limit := retryLimit(r.slowest())
 	if p.probe {
 		limit = 1
 	}
@@ -60,14 +60,9 @@ func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run, p *pass) (
 	}))
 }
 
-// retryLimit is a batch that a throttled campaign gets through in a second, so
+// retryLimit is a batch that a throttled campaign may get through in a second, so
 // that the others do not wait for it.
-func retryLimit(t *throttle) int {
-	if t == nil {
-		return retryBatch
-	}
-	return min(retryBatch, max(1, int(t.perSecond())))
-}
+func retryLimit(perSecond float64) int { return int(min(retryBatch, max(1, perSecond))) }
 
 // attempt hands claimed retries over, as many at once as the lane has slots. The
 // outcome is nil for those it did not come to.
@@ -102,7 +97,7 @@ func (e *Engine) attempt(ctx, sendCtx context.Context, l *lane, p *pass, r *run,
 
 // mayRetry waits for the throttles and a slot; with false there is no slot.
 func (e *Engine) mayRetry(ctx, take context.Context, l *lane, p *pass, r *run, claimed time.Time) bool {
-	if !r.throttle.wait(take) || !l.throttle.wait(take) {
+	if !r.waitTurn(take, l) {
 		return false
 	}
 	select {

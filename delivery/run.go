@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,14 +15,15 @@ import (
 
 // run is one active campaign as this process sees it.
 type run struct {
-	store.Active               // as first seen; state gives what may have changed
-	throttle     *throttle     // this process's share of the campaign's; nil for none
-	gone         chan struct{} // closed when it is active no more
+	store.Active           // as first seen; state gives what may have changed
+	throttle     *throttle // the campaign's; nil for none
 
 	mu     sync.Mutex
 	now    store.Active
 	ctx    context.Context // ends when the campaign stops sending
 	cancel context.CancelFunc
+
+	account atomic.Pointer[throttle] // the account's; nil for none
 
 	born  time.Time
 	fresh atomic.Int64 // nanoseconds after born until which messages may be handed over
@@ -40,14 +42,34 @@ type compiled struct {
 	attributes    bool // reads attributes, which cost a column
 }
 
-func newRun(c store.Active) *run {
-	r := &run{Active: c, gone: make(chan struct{}), born: time.Now()}
+func newRun(c store.Active, reserve reserve) *run {
+	r := &run{Active: c, born: time.Now()}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.barren.Store(-1)
 	if c.Throttle != nil {
-		r.throttle = newThrottle(float64(*c.Throttle))
+		r.throttle = newThrottle(reserve, fmt.Sprint("campaign ", c.ID), float64(*c.Throttle))
 	}
 	return r
+}
+
+// throttled says whether there is a bound on the campaign or its account.
+func (r *run) throttled() bool { return r.throttle != nil || r.account.Load() != nil }
+
+// waitTurn waits until campaign, account and carrier may each have one more
+// message handed over, in this order; false when ctx ends first.
+func (r *run) waitTurn(ctx context.Context, l *lane) bool {
+	return r.throttle.wait(ctx) && r.account.Load().wait(ctx) && l.throttle.wait(ctx)
+}
+
+// slowest is the lower of the bounds on campaign and account.
+func (r *run) slowest() float64 {
+	rate := math.Inf(1)
+	for _, t := range []*throttle{r.throttle, r.account.Load()} {
+		if t != nil {
+			rate = min(rate, t.perSecond())
+		}
+	}
+	return rate
 }
 
 // contents are compiled once; what fails now is tried again the next time.
@@ -97,7 +119,6 @@ func (r *run) see(c store.Active, at time.Time) {
 // leave ends the run: the campaign is active no more, or the engine stops.
 func (r *run) leave() {
 	r.see(store.Active{}, r.born)
-	close(r.gone)
 }
 
 func (r *run) state() store.Active {
@@ -128,8 +149,11 @@ func (r *run) ready() bool { return r.sending() && r.barren.Load() != r.news.Loa
 
 // runs are the active campaigns, by key.
 type runs struct {
-	mu sync.Mutex
-	m  map[int64]*run
+	reserve reserve
+
+	mu       sync.Mutex
+	m        map[int64]*run
+	accounts map[int64]*throttle // of those that have a bound
 }
 
 // all are the runs, by key ascending.
@@ -151,18 +175,38 @@ func (rs *runs) update(active []store.Active, at time.Time) {
 	defer rs.mu.Unlock()
 	old := rs.m
 	rs.m = make(map[int64]*run, len(active))
+	bounds := rs.accounts
+	rs.accounts = map[int64]*throttle{}
 	for _, c := range active {
 		r := old[c.ID]
 		if r == nil {
-			r = newRun(c)
+			r = newRun(c, rs.reserve)
 		}
 		delete(old, c.ID)
+		r.account.Store(rs.bound(c, bounds))
 		r.see(c, at)
 		rs.m[c.ID] = r
 	}
 	for _, r := range old {
 		r.leave()
 	}
+}
+
+// bound is the throttle of a campaign's account, the same for all of its live
+// campaigns.
+func (rs *runs) bound(c store.Active, old map[int64]*throttle) *throttle {
+	if c.Mode != store.Live || c.AccountRate == 0 {
+		return nil
+	}
+	t := rs.accounts[c.Account]
+	if t == nil {
+		if t = old[c.Account]; t == nil {
+			t = newThrottle(rs.reserve, store.AccountThrottle(c.Account), c.AccountRate)
+		}
+		t.set(c.AccountRate)
+		rs.accounts[c.Account] = t
+	}
+	return t
 }
 
 // watch keeps the runs as the database has them: at each notification, and by a

@@ -209,7 +209,7 @@ func (w *work) sender() {
 // nobody waits with a token or a slot in hand. A message that is given but may go
 // no more stays without an outcome: whoever holds the chunk next finds it.
 func (w *work) message() (i int, ok bool) {
-	if i, ok = w.reserve(); !ok || !w.run.throttle.wait(w.take) || !w.lane.throttle.wait(w.take) {
+	if i, ok = w.reserve(); !ok || !w.run.waitTurn(w.take, w.lane) {
 		return 0, false
 	}
 	for {
@@ -301,7 +301,7 @@ func (w *work) tick(over <-chan struct{}) {
 // goroutine of its own, which nobody else awaits.
 func (w *work) turnOver() bool {
 	took := time.Since(w.began)
-	return took > longestTurn || took > turn && w.run.throttle == nil && w.lane.awaited()
+	return took > longestTurn || took > turn && !w.run.throttled() && w.lane.awaited()
 }
 
 // flush records the buffer, moves the window and renews the lease. When the

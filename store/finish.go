@@ -19,11 +19,15 @@ type Active struct {
 	Sender   *string
 	Throttle *int
 	Built    bool
+
+	AccountRate float64 // of all live sending of the account, messages per second; 0 for no bound
 }
 
 // ActiveCampaigns lists those that have started and are not settled.
 func (s *Store) ActiveCampaigns(ctx context.Context) (as []Active, err error) {
-	err = s.read(ctx).Model(&Campaign{}).Where("started_at IS NOT NULL AND NOT settled").Order("id").Find(&as).Error
+	err = s.read(ctx).Model(&Campaign{}).
+		Select("id, public_id, account_id, mode, channel, status, name, sender, throttle, built, (SELECT rate FROM accounts WHERE accounts.id = account_id) AS account_rate").
+		Where("started_at IS NOT NULL AND NOT settled").Order("id").Find(&as).Error
 	if err != nil {
 		return nil, fmt.Errorf("list active campaigns: %w", err)
 	}

@@ -60,6 +60,7 @@ type base struct {
 	path       string        // SQLite only
 	lock       *flock.Flock  // SQLite only: held by the process that sends
 	claims     sync.Map      // SQLite only: the requests being worked on, see Once
+	places     places        // SQLite only: see Reserve
 	changes    broadcast
 	keyUses    sync.Map               // uses of keys (id → time) to be kept, see NoteKeyUse
 	partitions sync.Map               // PostgreSQL: the partitions of messages known to exist
@@ -71,7 +72,7 @@ type base struct {
 }
 
 func newBase() *base {
-	b := &base{}
+	b := &base{places: places{freeAt: map[string]time.Time{}}}
 	b.open, b.end = context.WithCancel(context.Background())
 	return b
 }

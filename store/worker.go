@@ -44,10 +44,6 @@ func (s *Store) Retire(ctx context.Context, id string) error {
 	return nil
 }
 
-// Workers are those alive, for sharing rates between them. Each of them serves
-// test campaigns, whatever its channels.
-func (s *Store) Workers(ctx context.Context) ([]Worker, error) { return s.liveWorkers(s.read(ctx)) }
-
 func (s *Store) liveWorkers(q *gorm.DB) (ws []Worker, err error) {
 	err = q.Where("heartbeat_at > " + s.clock(-3*HeartbeatEvery)).Find(&ws).Error
 	if err != nil {

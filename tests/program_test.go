@@ -143,10 +143,10 @@ func (i *installation) run(to any, args ...string) {
 }
 
 // account makes one and gives its id.
-func (i *installation) account() string {
+func (i *installation) account(flags ...string) string {
 	i.t.Helper()
 	var made struct{ ID string }
-	i.run(&made, "accounts", "create", "Acme")
+	i.run(&made, append([]string{"accounts", "create", "Acme"}, flags...)...)
 	return made.ID
 }
 

@@ -175,6 +175,11 @@ func TestWrongUsageIsTwoAndFailureIsOne(t *testing.T) {
 		{"accounts create", 2},
 		{"accounts create Acme\x1b[2J", 2}, // what a terminal would obey
 		{"keys create --mode test --account acc_1 --name a\x07", 2},
+		{"accounts create Acme --rate 0.5", 2},
+		{"accounts create Acme --rate NaN", 2},
+		{"accounts update acc_1", 2}, // no rate
+		{"accounts update acc_1 --rate -1", 2},
+		{"accounts update acc_1 --rate 5", 1},
 		{"keys create --mode maybe", 2},
 		{"keys create --account acc_1", 2},
 		{"serve --nonsense", 2},
@@ -213,6 +218,32 @@ func TestKeyIsShownOnceAndListedUntilAfterItIsRevoked(t *testing.T) {
 	out, _, _ = output(t, campaigns(t, dir, "keys", "list", "--account", account.ID))
 	require.Contains(t, out, key.ID)
 	require.NotContains(t, out, key.Key)
+}
+
+func TestRateOfAnAccountIsSetAndShown(t *testing.T) {
+	dir := t.TempDir()
+	rate := func(args ...string) (id string, rate float64) {
+		out, errs, code := output(t, campaigns(t, dir, append([]string{"accounts"}, append(args, "--json")...)...))
+		require.Zero(t, code, errs)
+		var a struct {
+			ID   string
+			Rate *float64
+		}
+		require.NoError(t, json.Unmarshal([]byte(out), &a))
+		require.NotNil(t, a.Rate)
+		return a.ID, *a.Rate
+	}
+	_, none := rate("create", "Bolt")
+	require.Zero(t, none)
+	id, of := rate("create", "Acme", "--rate", "50")
+	require.InDelta(t, 50, of, 0)
+	_, of = rate("update", id, "--rate", "12.5")
+	require.InDelta(t, 12.5, of, 0)
+	out, _, _ := output(t, campaigns(t, dir, "accounts", "list"))
+	require.Regexp(t, id+`  Acme  12\.5  `, out)
+	require.Regexp(t, `Bolt  -  `, out)
+	_, of = rate("update", id, "--rate", "0")
+	require.Zero(t, of)
 }
 
 func TestSecondSenderOnOneFileRefusesToStart(t *testing.T) {
