@@ -308,31 +308,25 @@ func (e *Engine) fold(ctx context.Context) error {
 }
 
 // freeze builds the audiences of all campaigns that are sending, page by page in
-// turn, so that a big one does not hold up a small one.
-func (e *Engine) freeze(ctx context.Context) error {
-	active, err := e.store.ActiveCampaigns(ctx)
-	if err != nil {
-		return err
-	}
-	open := make([]int64, 0, len(active))
-	for _, c := range active {
-		if c.Status == store.Sending && !c.Built {
-			open = append(open, c.ID)
+// turn, so that a big one does not hold up a small one, also not one that is sent
+// meanwhile.
+func (e *Engine) freeze(ctx context.Context) (failed error) {
+	for more := true; more && failed == nil && ctx.Err() == nil; {
+		active, err := e.store.ActiveCampaigns(ctx)
+		if err != nil {
+			return err
 		}
-	}
-	var failed error // one campaign's failure must not hold up the others
-	for len(open) > 0 && ctx.Err() == nil {
-		rest := open[:0]
-		for _, id := range open {
-			more, err := e.store.FreezePage(ctx, id)
-			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("campaign %d: %w", id, err))
+		more = false
+		for _, c := range active {
+			if c.Status != store.Sending || c.Built {
+				continue
 			}
-			if more {
-				rest = append(rest, id)
+			unfinished, err := e.store.FreezePage(ctx, c.ID)
+			if err != nil { // which must not hold up the others
+				failed = errors.Join(failed, fmt.Errorf("campaign %d: %w", c.ID, err))
 			}
+			more = more || unfinished
 		}
-		open = rest
 	}
 	return failed
 }

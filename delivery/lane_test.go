@@ -13,34 +13,6 @@ import (
 	"github.com/campaigns-api/campaigns/store/storetest"
 )
 
-func TestSmallCampaignDoesNotWaitForABigOne(t *testing.T) {
-	eachBench(t, func(t *testing.T, b *bench) {
-		b.contacts(5000)
-		few := make([]string, 20)
-		for i := range few {
-			few[i] = b.contact(i).PublicID
-		}
-		all := b.list
-		b.newList("few")
-		_, _, err := b.store.AddMembers(t.Context(), b.scope, b.list.PublicID, few)
-		require.NoError(t, err)
-		b.carrier.slowly(20 * time.Millisecond) // the big one alone takes 6 s, each of its chunks more than 1
-		b.run(b.engine)
-		big := b.send(func(c *store.Campaign) { c.ListID = &all.PublicID })
-		b.eventually(func() bool { return b.carrier.total() > 100 })
-		small, began := b.send(), time.Now()
-		b.completes(small)
-		p := b.progress(big)
-		t.Logf("20 took %v beside 5,000, of which %d were sent", time.Since(began), p.Sent())
-		require.Less(t, p.Sent(), int64(4000), "it had its turn in the middle")
-		b.completes(big)
-		b.requireComplete(big)
-		for to, times := range b.carrier.seen() {
-			require.LessOrEqual(t, times, 2, "once for each campaign: %s", to)
-		}
-	})
-}
-
 func TestEnginesShareACampaignWithoutRepeats(t *testing.T) {
 	b := newBench(t, storetest.PostgresURL(t))
 	b.contacts(6000)
