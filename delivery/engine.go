@@ -53,6 +53,7 @@ type Store interface {
 	FoldReceipts(ctx context.Context) (n int, dropped []store.Receipt, err error)
 
 	ForgetAnswers(ctx context.Context) error
+	Upkeep(ctx context.Context, retention time.Duration) (store.Dropped, error)
 }
 
 var _ Store = (*store.Store)(nil)
@@ -64,6 +65,7 @@ type Options struct {
 	Lanes        []Lane        // the carriers of live messages
 	RetryMaxAge  time.Duration // a soft failure is final this long after the first attempt; default 6 h
 	DrainTimeout time.Duration // how long messages on their way may take at the end; default 20 s
+	Retention    time.Duration // messages are dropped this long after their campaign's end; 0: never
 }
 
 // Lane is a carrier with the channels it serves and how fast it may be used.
@@ -87,6 +89,7 @@ const (
 	receiptsEvery = 50 * time.Millisecond
 	forgetEvery   = time.Minute // answers kept for repeated calls
 	staleAfter    = time.Second // no hand-over this long after the status could last be read
+	upkeepEvery   = time.Hour
 	errorPause    = time.Second // between tries of what fails
 )
 
@@ -214,6 +217,7 @@ func (e *Engine) startLoops(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { e.loop(ctx, "fold receipts", receiptsEvery, e.wake.fold, e.fold) })
 	wg.Go(func() { e.loop(ctx, "settle", pollEvery, nil, e.settleAll) })
 	wg.Go(func() { e.loop(ctx, "forget old answers", forgetEvery, nil, e.store.ForgetAnswers) })
+	wg.Go(func() { e.loop(ctx, "drop what is old", upkeepEvery, nil, e.upkeep) })
 }
 
 // loop runs one pass whenever the tick or the wake-up comes, until ctx ends.
@@ -347,6 +351,15 @@ func (e *Engine) settle(ctx context.Context, r *run) error {
 		return err
 	}
 	return nil
+}
+
+// upkeep drops what is of no use any more.
+func (e *Engine) upkeep(ctx context.Context) error {
+	d, err := e.store.Upkeep(ctx, e.opts.Retention)
+	if d != (store.Dropped{}) {
+		e.log.Info("dropped what is old", "partitions", d.Partitions, "messages", d.Messages, "import_errors", d.ImportErrors)
+	}
+	return err
 }
 
 // receive takes the sandbox's receipts.

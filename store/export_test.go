@@ -30,6 +30,16 @@ func (s *Store) Count(ctx context.Context, query string, args ...any) (n int, er
 	return n, s.db.WithContext(ctx).Raw(query, args...).Scan(&n).Error
 }
 
+// Hold runs a query in a transaction that stays open until it is given back.
+func (s *Store) Hold(ctx context.Context, query string) (giveBack func(), err error) {
+	tx, err := s.sql.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tx.ExecContext(ctx, query)
+	return func() { _ = tx.Rollback() }, err
+}
+
 // Plans makes PostgreSQL explain every read of the tables from now on, in the
 // transaction that reads, and keeps what it says.
 func (s *Store) Plans(tables ...string) (plans *[]string, err error) {

@@ -44,8 +44,10 @@ func (s *Store) FreezePage(ctx context.Context, campaign int64) (more bool, err 
 	if err != nil {
 		return false, err
 	}
-	if err := s.ensurePartition(ctx, campaign); err != nil {
-		return false, err
+	if c.BuildAfter == 0 && !s.Embedded() {
+		if err := s.ensurePartition(ctx, campaign); err != nil {
+			return false, err
+		}
 	}
 	last := len(members) < limit
 	err = s.write(ctx, func(tx *gorm.DB) error { return s.freeze(tx, &c, contents, members, last) })

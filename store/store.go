@@ -63,7 +63,6 @@ type base struct {
 	places     places        // SQLite only: see Reserve
 	changes    broadcast
 	keyUses    sync.Map               // uses of keys (id → time) to be kept, see NoteKeyUse
-	partitions sync.Map               // PostgreSQL: the partitions of messages known to exist
 	secret     atomic.Pointer[[]byte] // nil until Secret has read it
 
 	open       context.Context // ends with Close

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 )
@@ -52,4 +53,11 @@ func (p *places) reserve(name string, took time.Duration) (first time.Duration) 
 	}
 	p.freeAt[name] = at.Add(took)
 	return time.Until(at)
+}
+
+// forget forgets the bounds that nothing goes under.
+func (p *places) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.freeAt, func(_ string, at time.Time) bool { return time.Since(at) > time.Hour })
 }

@@ -35,9 +35,9 @@ ON CONFLICT (id) DO UPDATE SET channels = excluded.channels, heartbeat_at = excl
 	return nil
 }
 
-// Retire takes a worker off the register, and those long dead with it.
+// Retire takes a worker off the register.
 func (s *Store) Retire(ctx context.Context, id string) error {
-	err := s.db.WithContext(ctx).Where("id = ? OR heartbeat_at < "+s.clock(-time.Hour), id).Delete(&Worker{}).Error
+	err := s.db.WithContext(ctx).Where("id = ?", id).Delete(&Worker{}).Error
 	if err != nil {
 		return fmt.Errorf("retire the worker: %w", err)
 	}

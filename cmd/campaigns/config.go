@@ -28,6 +28,7 @@ type Config struct {
 	Origins      []string      `koanf:"allowed_origins"`
 	DrainTimeout time.Duration `koanf:"drain_timeout"`
 	RetryMaxAge  time.Duration `koanf:"retry_max_age"`
+	Retention    time.Duration `koanf:"messages_retention"` // 0 keeps messages for ever
 	Log          LogConfig     `koanf:"log"`
 
 	// Carriers are as written; makeCarriers understands them. Only serve and
@@ -62,6 +63,7 @@ var settings = []setting{
 	{"allowed_origins", []string{}, "web origins whose pages may call the API, separated by commas; * is any"},
 	{"drain_timeout", 20 * time.Second, "how long requests and messages on their way may take at the end"},
 	{"retry_max_age", 6 * time.Hour, "how long after its first attempt a message is still tried again"},
+	{"messages_retention", "0", "drop the messages of campaigns that ended so long ago, such as 90d; 0 never does"},
 	{"log.level", "info", "debug, info, warn or error"},
 	{"log.format", "text", "text or json"},
 }

@@ -31,6 +31,9 @@ func (c *Config) check() (fs faults) {
 	}
 	fs.duration("drain_timeout", c.DrainTimeout, time.Second, 10*time.Minute)
 	fs.duration("retry_max_age", c.RetryMaxAge, time.Minute, 7*24*time.Hour)
+	if c.Retention != 0 {
+		fs.duration("messages_retention", c.Retention, time.Hour, 100*365*24*time.Hour)
+	}
 	fs.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	fs.oneOf("log.format", c.Log.Format, "text", "json")
 	return fs

@@ -187,6 +187,24 @@ func TestReceiptsNeedAnAddressThatIsKnownBeforehand(t *testing.T) {
 	require.ErrorContains(t, fs.err(), "carriers[1].receipt_secret: needs public_url")
 }
 
+func TestRetentionIsGivenInDaysOrHours(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"log: {}": 0, "messages_retention: 0": 0, "messages_retention: 90d": 90 * 24 * time.Hour, "messages_retention: 36h": 36 * time.Hour,
+	} {
+		cfg, fs := configured(t, text)
+		require.NoError(t, fs.err(), text)
+		require.Equal(t, want, cfg.Retention, text)
+	}
+	t.Setenv("CAMPAIGNS_MESSAGES_RETENTION", "7d")
+	cfg, _ := configured(t, "")
+	require.Equal(t, 7*24*time.Hour, cfg.Retention)
+	for _, wrong := range []string{"90", "-3d", "5m", "d", "40000d", "1 day"} {
+		t.Setenv("CAMPAIGNS_MESSAGES_RETENTION", wrong)
+		_, fs := configured(t, "")
+		require.ErrorContains(t, fs.err(), "messages_retention: ", wrong)
+	}
+}
+
 func TestExampleFileIsAValidConfiguration(t *testing.T) {
 	secret := "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 	for name, value := range map[string]string{

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 )
@@ -46,11 +49,23 @@ func (fs *faults) decode(tree any, at string, to any) {
 		TagName: "koanf", Result: to, ErrorUnused: true,
 		WeaklyTypedInput: true, // the environment has nothing but strings
 		DecodeHook: mapstructure.ComposeDecodeHookFunc(
-			mapstructure.StringToTimeDurationHookFunc(), mapstructure.StringToSliceHookFunc(","),
+			daysToHours, mapstructure.StringToTimeDurationHookFunc(), mapstructure.StringToSliceHookFunc(","),
 		),
 	})
 	must(err)
 	fs.undecoded(at, d.Decode(tree))
+}
+
+var wholeDays = regexp.MustCompile(`^([0-9]{1,6})d$`)
+
+// daysToHours lets a duration be given in days, which Go does not know: 90d.
+func daysToHours(_, to reflect.Type, value any) (any, error) {
+	text, isText := value.(string)
+	if found := wholeDays.FindStringSubmatch(text); isText && found != nil && to == reflect.TypeFor[time.Duration]() {
+		days, err := strconv.Atoi(found[1])
+		return fmt.Sprint(24*days, "h"), err
+	}
+	return value, nil
 }
 
 // undecoded walks the tree of errors that mapstructure returns: one for each

@@ -51,7 +51,7 @@ other processes serve on the same database. With --health-listen it answers /hea
 		Example: `  campaigns worker --config /etc/campaigns.yaml
   campaigns worker --database postgres://campaigns@db.example/campaigns --health-listen :8081`,
 	}
-	addSettings(c.Flags(), "database", "public_url", "health_listen", "debug_listen", "drain_timeout", "retry_max_age", "log.level", "log.format")
+	addSettings(c.Flags(), "database", "public_url", "health_listen", "debug_listen", "drain_timeout", "retry_max_age", "messages_retention", "log.level", "log.format")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, faults := readConfig(cmd.Flags())
 		cfg.API, cfg.Workers = false, true
@@ -219,7 +219,7 @@ func (p *process) newEngine(publicURL string) *delivery.Engine {
 	}
 	return delivery.New(p.store, delivery.Options{
 		Log: p.log, PublicURL: publicURL, Lanes: p.carriers.lanes,
-		RetryMaxAge: p.RetryMaxAge, DrainTimeout: p.DrainTimeout,
+		RetryMaxAge: p.RetryMaxAge, DrainTimeout: p.DrainTimeout, Retention: p.Retention,
 	})
 }
 

@@ -181,7 +181,9 @@ type ClientInterface interface {
 	// ListCampaignMessages List the messages of a campaign
 	//
 	// The campaign's messages in the order of its contacts. A message is there from the moment its
-	// outcome is known; one still in queue is not.
+	// outcome is known; one still in queue is not. A server may be told to drop messages some time
+	// after their campaign has ended: then this list is empty, while the campaign's `progress` and the
+	// statistics still count them.
 	//
 	// Corresponds with GET /v1/campaigns/{id}/messages (the `ListCampaignMessages` operationId).
 	ListCampaignMessages(ctx context.Context, id CampaignPath, params *ListCampaignMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -372,7 +374,8 @@ type ClientInterface interface {
 
 	// ListImportErrors List the errors of an import
 	//
-	// What was wrong with rows of the file, in the order of its lines.
+	// What was wrong with rows of the file, in the order of its lines. A server that drops old
+	// messages drops these as well, as long after the import has ended.
 	//
 	// Corresponds with GET /v1/imports/{id}/errors (the `ListImportErrors` operationId).
 	ListImportErrors(ctx context.Context, id ImportPath, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -789,7 +792,9 @@ func (c *Client) CancelCampaign(ctx context.Context, id CampaignPath, reqEditors
 // ListCampaignMessages List the messages of a campaign
 //
 // The campaign's messages in the order of its contacts. A message is there from the moment its
-// outcome is known; one still in queue is not.
+// outcome is known; one still in queue is not. A server may be told to drop messages some time
+// after their campaign has ended: then this list is empty, while the campaign's `progress` and the
+// statistics still count them.
 //
 // Corresponds with GET /v1/campaigns/{id}/messages (the `ListCampaignMessages` operationId).
 func (c *Client) ListCampaignMessages(ctx context.Context, id CampaignPath, params *ListCampaignMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1170,7 +1175,8 @@ func (c *Client) GetImport(ctx context.Context, id ImportPath, reqEditors ...Req
 
 // ListImportErrors List the errors of an import
 //
-// What was wrong with rows of the file, in the order of its lines.
+// What was wrong with rows of the file, in the order of its lines. A server that drops old
+// messages drops these as well, as long after the import has ended.
 //
 // Corresponds with GET /v1/imports/{id}/errors (the `ListImportErrors` operationId).
 func (c *Client) ListImportErrors(ctx context.Context, id ImportPath, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3970,7 +3976,9 @@ type ClientWithResponsesInterface interface {
 	// ListCampaignMessagesWithResponse List the messages of a campaign
 	//
 	// The campaign's messages in the order of its contacts. A message is there from the moment its
-	// outcome is known; one still in queue is not.
+	// outcome is known; one still in queue is not. A server may be told to drop messages some time
+	// after their campaign has ended: then this list is empty, while the campaign's `progress` and the
+	// statistics still count them.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4181,7 +4189,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListImportErrorsWithResponse List the errors of an import
 	//
-	// What was wrong with rows of the file, in the order of its lines.
+	// What was wrong with rows of the file, in the order of its lines. A server that drops old
+	// messages drops these as well, as long after the import has ended.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6042,7 +6051,9 @@ func (c *ClientWithResponses) CancelCampaignWithResponse(ctx context.Context, id
 // ListCampaignMessagesWithResponse List the messages of a campaign
 //
 // The campaign's messages in the order of its contacts. A message is there from the moment its
-// outcome is known; one still in queue is not.
+// outcome is known; one still in queue is not. A server may be told to drop messages some time
+// after their campaign has ended: then this list is empty, while the campaign's `progress` and the
+// statistics still count them.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6367,7 +6378,8 @@ func (c *ClientWithResponses) GetImportWithResponse(ctx context.Context, id Impo
 
 // ListImportErrorsWithResponse List the errors of an import
 //
-// What was wrong with rows of the file, in the order of its lines.
+// What was wrong with rows of the file, in the order of its lines. A server that drops old
+// messages drops these as well, as long after the import has ended.
 //
 // Returns a wrapper object for the known response body format(s).
 //
