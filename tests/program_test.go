@@ -150,11 +150,11 @@ func (i *installation) account(flags ...string) string {
 	return made.ID
 }
 
-// key makes one for an account in a mode and gives it.
-func (i *installation) key(account, mode string) string {
+// liveKey makes a key for an account's live data and gives it.
+func (i *installation) liveKey(account string) string {
 	i.t.Helper()
 	var made struct{ Key string }
-	i.run(&made, "keys", "create", "--account", account, "--mode", mode)
+	i.run(&made, "keys", "create", "--account", account, "--mode", "live")
 	return made.Key
 }
 
@@ -222,7 +222,7 @@ func live(t *testing.T, dsn string, carriers ...map[string]any) (*installation, 
 	t.Helper()
 	i := install(t, dsn, carriers...)
 	r := i.start("serve")
-	return i, r, r.api(i.key(i.account(), "live"))
+	return i, r, r.api(i.liveKey(i.account()))
 }
 
 // stop ends it as a service manager does and wants it to end well.

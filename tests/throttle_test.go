@@ -122,7 +122,7 @@ func TestThrottlesHoldOverAllProcesses(t *testing.T) {
 			gateway := newClock(t)
 			i, server := gateway.workers(t, storetest.PostgresURL(t), x.workers, x.carrier)
 			account := i.account("--rate", strconv.Itoa(x.account))
-			a := server.api(i.key(account, "live"))
+			a := server.api(i.liveKey(account))
 			list := a.assemble(x.people)
 			keptUp := attend(t)
 			for range x.campaigns {
