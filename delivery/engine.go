@@ -28,7 +28,8 @@ type Store interface {
 	FreeLeases(ctx context.Context) error
 	Listen(ctx context.Context, broken func(error))
 	Changes() (changes <-chan int64, stop func())
-	Heartbeat(ctx context.Context, id string, channels []store.Channel) error
+	Heartbeat(ctx context.Context, w store.Worker) error
+	BuryWorkers(ctx context.Context, ended func(process string) bool) (ids []string, err error)
 	Retire(ctx context.Context, id string) error
 	Unsubscriber(ctx context.Context) (store.Unsubscriber, error)
 
@@ -38,14 +39,14 @@ type Store interface {
 	FreezePage(ctx context.Context, campaign int64) (more bool, err error)
 	Settle(ctx context.Context, campaign int64) (settled bool, err error)
 
-	ClaimChunk(ctx context.Context, campaign int64, lease time.Duration, window int) (*store.Chunk, error)
+	ClaimChunk(ctx context.Context, campaign int64, worker string, lease time.Duration, window int) (*store.Chunk, error)
 	Unrecorded(ctx context.Context, campaign int64, contacts []int64) ([]int64, error)
 	Recipients(ctx context.Context, ids []int64, attributes bool, buf []store.Recipient) ([]store.Recipient, error)
 	RecordChunk(ctx context.Context, k *store.Chunk, r store.Record) (held bool, err error)
 
 	Reserve(ctx context.Context, throttle string, perSecond float64, n int) (first time.Duration, err error)
 
-	ClaimRetries(ctx context.Context, campaign int64, limit int, lease time.Duration, lapsed bool) ([]store.Retry, error)
+	ClaimRetries(ctx context.Context, campaign int64, worker string, limit int, lease time.Duration, lapsed bool) ([]store.Retry, error)
 	LoseRetries(ctx context.Context, campaign int64, carrier string) error
 	RecordRetries(ctx context.Context, campaign int64, carrier string, rs []store.Retry, outcomes []*store.Outcome) error
 
@@ -106,6 +107,7 @@ type Engine struct {
 	store   Store
 	opts    Options
 	id      string
+	process string // see thisProcess
 	log     *slog.Logger
 	links   store.Unsubscriber
 	sandbox *Sandbox
@@ -125,7 +127,7 @@ func New(st Store, o Options) *Engine {
 	}
 	e := &Engine{
 		timing: timing{lease: 8 * time.Second, retryLease: 30 * time.Second, firstWait: 2 * time.Second},
-		store:  st, opts: o, id: typeid.MustGenerate("wrk").String(), log: o.Log,
+		store:  st, opts: o, id: typeid.MustGenerate("wrk").String(), process: thisProcess(), log: o.Log,
 	}
 	e.wake.build, e.wake.fold = newSignal(), newSignal()
 	e.runs.reserve = st.Reserve
@@ -260,7 +262,8 @@ func (s signal) raise() {
 	}
 }
 
-// heartbeat keeps this worker on the register.
+// heartbeat keeps this worker on the register and frees what those held that are
+// known to have ended.
 func (e *Engine) heartbeat(ctx context.Context) error {
 	var channels []store.Channel
 	for _, l := range e.lanes {
@@ -269,10 +272,17 @@ func (e *Engine) heartbeat(ctx context.Context) error {
 		}
 	}
 	at := time.Now()
-	if err := e.store.Heartbeat(ctx, e.id, channels); err != nil {
+	if err := e.store.Heartbeat(ctx, store.Worker{ID: e.id, Channels: channels, Process: e.process}); err != nil {
 		return err
 	}
 	e.beat.Store(at.UnixNano())
+	buried, err := e.store.BuryWorkers(ctx, ended)
+	if err != nil {
+		return err
+	}
+	if len(buried) > 0 {
+		e.log.Info("took over from workers that have ended", "workers", buried)
+	}
 	return nil
 }
 

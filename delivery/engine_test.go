@@ -150,7 +150,7 @@ func TestContactThatIsGoneOrOptedOutAfterTheFreezeIsSkipped(t *testing.T) {
 	eachBench(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		b.contacts(5)
-		require.NoError(t, b.store.Heartbeat(ctx, "wrk_before", []store.Channel{store.SMS}))
+		require.NoError(t, b.store.Heartbeat(ctx, store.Worker{ID: "wrk_before", Channels: []store.Channel{store.SMS}}))
 		c := b.send()
 		_, err := b.store.FreezePage(ctx, c.ID)
 		require.NoError(t, err)

@@ -6,3 +6,9 @@ import "time"
 func (e *Engine) Hurry(lease, retryLease, firstWait time.Duration) {
 	e.timing = timing{lease: lease, retryLease: retryLease, firstWait: firstWait}
 }
+
+// What a process knows of others on its machine.
+var (
+	ThisProcess = thisProcess
+	Ended       = ended
+)

@@ -95,8 +95,8 @@ func (f *faulty) Settle(ctx context.Context, campaign int64) (bool, error) {
 	return call(f, "Settle", func() (bool, error) { return f.Store.Settle(ctx, campaign) })
 }
 
-func (f *faulty) ClaimChunk(ctx context.Context, campaign int64, lease time.Duration, window int) (*store.Chunk, error) {
-	return call(f, "ClaimChunk", func() (*store.Chunk, error) { return f.Store.ClaimChunk(ctx, campaign, lease, window) })
+func (f *faulty) ClaimChunk(ctx context.Context, campaign int64, worker string, lease time.Duration, window int) (*store.Chunk, error) {
+	return call(f, "ClaimChunk", func() (*store.Chunk, error) { return f.Store.ClaimChunk(ctx, campaign, worker, lease, window) })
 }
 
 func (f *faulty) Unrecorded(ctx context.Context, campaign int64, contacts []int64) ([]int64, error) {
@@ -111,9 +111,9 @@ func (f *faulty) RecordChunk(ctx context.Context, k *store.Chunk, r store.Record
 	return call(f, "RecordChunk", func() (bool, error) { return f.Store.RecordChunk(ctx, k, r) })
 }
 
-func (f *faulty) ClaimRetries(ctx context.Context, campaign int64, limit int, lease time.Duration, lapsed bool) ([]store.Retry, error) {
+func (f *faulty) ClaimRetries(ctx context.Context, campaign int64, worker string, limit int, lease time.Duration, lapsed bool) ([]store.Retry, error) {
 	return call(f, "ClaimRetries", func() ([]store.Retry, error) {
-		return f.Store.ClaimRetries(ctx, campaign, limit, lease, lapsed)
+		return f.Store.ClaimRetries(ctx, campaign, worker, limit, lease, lapsed)
 	})
 }
 
@@ -294,7 +294,7 @@ func TestBrokenCampaignDoesNotHoldUpTheOthers(t *testing.T) {
 		b.contacts(50)
 		g, err := b.store.CreateSegment(ctx, b.scope, store.Segment{Name: "s", Rule: store.Rule{Field: ptr("first_name"), Operator: "exists"}})
 		require.NoError(t, err)
-		require.NoError(t, b.store.Heartbeat(ctx, "wrk_before", []store.Channel{store.SMS}))
+		require.NoError(t, b.store.Heartbeat(ctx, store.Worker{ID: "wrk_before", Channels: []store.Channel{store.SMS}}))
 		broken := b.send(func(c *store.Campaign) { c.ListID, c.SegmentID = nil, &g.PublicID })
 		good := b.send()
 		b.run(b.newEngine(breaks{b.store, broken.ID}))

@@ -145,11 +145,11 @@ func TestChunkThatCannotBeReadKeepsItsDoubt(t *testing.T) {
 	eachBench(t, func(t *testing.T, b *bench) {
 		const n = 600
 		b.contacts(n)
-		require.NoError(t, b.store.Heartbeat(t.Context(), "wrk_before", []store.Channel{store.SMS}))
+		require.NoError(t, b.store.Heartbeat(t.Context(), store.Worker{ID: "wrk_before", Channels: []store.Channel{store.SMS}}))
 		c := b.send()
 		_, err := b.store.FreezePage(t.Context(), c.ID)
 		require.NoError(t, err)
-		k, err := b.store.ClaimChunk(t.Context(), c.ID, time.Millisecond, 50) // and is never heard of again
+		k, err := b.store.ClaimChunk(t.Context(), c.ID, "wrk_dead", time.Millisecond, 50) // and is never heard of again
 		require.NoError(t, err)
 		require.NotNil(t, k)
 		f := &faulty{Store: b.store}

@@ -103,7 +103,7 @@ func TestCancelledCampaignSendsNoMoreAndItsLedgerIsComplete(t *testing.T) {
 func TestPausedAndCancelledBeforeAnythingWasSent(t *testing.T) {
 	eachBench(t, func(t *testing.T, b *bench) {
 		b.contacts(1500)
-		require.NoError(t, b.store.Heartbeat(t.Context(), "wrk_before", []store.Channel{store.SMS}))
+		require.NoError(t, b.store.Heartbeat(t.Context(), store.Worker{ID: "wrk_before", Channels: []store.Channel{store.SMS}}))
 		c := b.send()
 		b.do(c, (*store.Campaign).Pause)
 		b.run(b.engine)

@@ -45,7 +45,7 @@ func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run, p *pass) (
 		}
 	}
 	claimed := time.Now()
-	rs, err := e.store.ClaimRetries(ctx, r.ID, limit, e.timing.retryLease, !l.AtMostOnce)
+	rs, err := e.store.ClaimRetries(ctx, r.ID, e.id, limit, e.timing.retryLease, !l.AtMostOnce)
 	if err != nil || len(rs) == 0 {
 		return false, err
 	}

@@ -67,7 +67,7 @@ func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run, p *pass) (
 	if l.AtMostOnce {
 		mayGo = 0 // before it is recorded what the holder before may have handed over
 	}
-	k, err := e.store.ClaimChunk(ctx, r.ID, e.timing.lease, mayGo)
+	k, err := e.store.ClaimChunk(ctx, r.ID, e.id, e.timing.lease, mayGo)
 	if err != nil || k == nil {
 		return false, err
 	}

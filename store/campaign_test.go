@@ -187,9 +187,9 @@ func TestLiveCampaignNeedsALivingWorkerOfItsChannel(t *testing.T) {
 		blocked := map[string][]string{"CHANNEL_NOT_CONFIGURED": {"send", "schedule"}}
 		require.Equal(t, blocked, codes(c.Blockers))
 
-		require.NoError(t, s.Heartbeat(ctx, "wrk_1", []store.Channel{store.Email}))
+		require.NoError(t, s.Heartbeat(ctx, store.Worker{ID: "wrk_1", Channels: []store.Channel{store.Email}}))
 		require.Equal(t, blocked, codes(b.read(c).Blockers))
-		require.NoError(t, s.Heartbeat(ctx, "wrk_1", []store.Channel{store.Email, store.SMS}))
+		require.NoError(t, s.Heartbeat(ctx, store.Worker{ID: "wrk_1", Channels: []store.Channel{store.Email, store.SMS}}))
 		require.Empty(t, b.read(c).Blockers)
 
 		old := "now() - interval '1 minute'"
@@ -198,7 +198,7 @@ func TestLiveCampaignNeedsALivingWorkerOfItsChannel(t *testing.T) {
 		}
 		require.NoError(t, s.Exec(ctx, "UPDATE workers SET heartbeat_at = "+old))
 		require.Equal(t, blocked, codes(b.read(c).Blockers), "a worker without a heartbeat is dead")
-		require.NoError(t, s.Heartbeat(ctx, "wrk_1", []store.Channel{store.SMS}))
+		require.NoError(t, s.Heartbeat(ctx, store.Worker{ID: "wrk_1", Channels: []store.Channel{store.SMS}}))
 		require.Empty(t, b.read(c).Blockers)
 		require.NoError(t, s.Retire(ctx, "wrk_1"))
 		require.Equal(t, blocked, codes(b.read(c).Blockers))

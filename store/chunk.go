@@ -66,7 +66,7 @@ type chunkSQL struct{ insert, claim, recorded, record, results, retries string }
 
 var postgresChunks = chunkSQL{
 	insert: `INSERT INTO campaign_chunks (campaign_id, n, variant, ids) VALUES ($1, $2, $3, $4)`,
-	claim: `UPDATE campaign_chunks SET status = 1, epoch = epoch + 1, lease_until = now() + $2 * interval '1 ms', intent = GREATEST(intent, LEAST(done + $3::int, cardinality(ids)))
+	claim: `UPDATE campaign_chunks SET status = 1, epoch = epoch + 1, owner = $4, lease_until = now() + $2 * interval '1 ms', intent = GREATEST(intent, LEAST(done + $3::int, cardinality(ids)))
 WHERE (campaign_id, n) = (
   SELECT campaign_id, n FROM campaign_chunks
   WHERE campaign_id = $1 AND status < 2 AND (status = 0 OR lease_until < now()) AND (not_before IS NULL OR not_before <= now())
@@ -101,7 +101,7 @@ const sqliteNow = `CAST(unixepoch('subsec') * 1000000 AS INTEGER)`
 // SQLite has no data-modifying CTE: three statements in one transaction.
 var sqliteChunks = chunkSQL{
 	insert: `INSERT INTO campaign_chunks (campaign_id, n, variant, ids) VALUES (?1, ?2, ?3, ?4)`,
-	claim: `UPDATE campaign_chunks SET status = 1, epoch = epoch + 1, lease_until = ` + sqliteNow + ` + ?2 * 1000, intent = MAX(intent, MIN(done + ?3, json_array_length(ids)))
+	claim: `UPDATE campaign_chunks SET status = 1, epoch = epoch + 1, owner = ?4, lease_until = ` + sqliteNow + ` + ?2 * 1000, intent = MAX(intent, MIN(done + ?3, json_array_length(ids)))
 WHERE rowid = (
   SELECT rowid FROM campaign_chunks
   WHERE campaign_id = ?1 AND status < 2 AND (status = 0 OR lease_until < ` + sqliteNow + `) AND (not_before IS NULL OR not_before <= ` + sqliteNow + `)
@@ -143,12 +143,12 @@ func (s *Store) insertChunks(tx *gorm.DB, chunks []Chunk) error {
 func sqlTx(tx *gorm.DB) *sql.Tx { return tx.Statement.ConnPool.(*sql.Tx) }
 
 // ClaimChunk leases the next free chunk of a campaign that is sending, or one
-// whose lease ran out, by the database's clock. window is how many recipients
-// may be handed over before the first record; with 0, and only then, Intent says
+// whose lease ran out, by the database's clock, to a worker. window is how many
+// recipients may be handed over before the first record; with 0, and only then, Intent says
 // what the holder before may have. It returns nil when there is none.
-func (s *Store) ClaimChunk(ctx context.Context, campaign int64, lease time.Duration, window int) (*Chunk, error) {
+func (s *Store) ClaimChunk(ctx context.Context, campaign int64, worker string, lease time.Duration, window int) (*Chunk, error) {
 	k := &Chunk{Campaign: campaign}
-	err := s.sql.QueryRowContext(ctx, s.chunkSQL().claim, campaign, lease.Milliseconds(), window).
+	err := s.sql.QueryRowContext(ctx, s.chunkSQL().claim, campaign, lease.Milliseconds(), window, worker).
 		Scan(&k.N, &k.Variant, &k.Epoch, s.idsScan(&k.IDs), &k.Done, &k.Intent)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil

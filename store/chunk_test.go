@@ -19,7 +19,7 @@ func TestEachChunkHasOneHolder(t *testing.T) {
 		holders := map[int]int{}
 		together(t, 8, func(ctx context.Context, _ int) error {
 			for range 2 {
-				k, err := s.ClaimChunk(ctx, c.ID, longLease, testWindow)
+				k, err := s.ClaimChunk(ctx, c.ID, testWorker, longLease, testWindow)
 				if err != nil || k == nil {
 					return err
 				}
@@ -42,7 +42,7 @@ func TestOnlyACampaignThatIsSendingIsClaimed(t *testing.T) {
 				c = b.do(c, (*store.Campaign).Pause)
 			}
 			b.do(c, verbs[verb])
-			k, err := s.ClaimChunk(t.Context(), c.ID, longLease, testWindow)
+			k, err := s.ClaimChunk(t.Context(), c.ID, testWorker, longLease, testWindow)
 			require.NoError(t, err)
 			require.Equal(t, claimed, k != nil, verb)
 		}
@@ -55,7 +55,7 @@ func TestLapsedLeaseIsTakenOverAndTheOldHolderIsRefused(t *testing.T) {
 		c := b.sending()
 		old := b.claim(c)
 		require.Equal(t, 1, old.Epoch)
-		none, err := s.ClaimChunk(t.Context(), c.ID, longLease, testWindow)
+		none, err := s.ClaimChunk(t.Context(), c.ID, testWorker, longLease, testWindow)
 		require.NoError(t, err)
 		require.Nil(t, none, "the lease holds")
 		b.lapse()
@@ -98,7 +98,7 @@ func TestRecordRenewsTheLease(t *testing.T) {
 		held, err := s.RecordChunk(t.Context(), k, store.Record{Done: 0, Intent: 2, Lease: longLease})
 		require.NoError(t, err)
 		require.True(t, held)
-		none, err := s.ClaimChunk(t.Context(), c.ID, longLease, testWindow)
+		none, err := s.ClaimChunk(t.Context(), c.ID, testWorker, longLease, testWindow)
 		require.NoError(t, err)
 		require.Nil(t, none)
 	})
@@ -183,12 +183,12 @@ func TestWhatACarrierSaysIsMadeHarmless(t *testing.T) {
 			return store.Outcome{Contact: contact, Status: status, Ref: bad, Code: bad, Text: bad}
 		}
 		b.record(k, 3, hostile(k.IDs[0], store.MessageSent), hostile(k.IDs[1], store.MessageFailed), hostile(k.IDs[2], 0))
-		rs, err := s.ClaimRetries(t.Context(), c.ID, 10, longLease, true)
+		rs, err := s.ClaimRetries(t.Context(), c.ID, testWorker, 10, longLease, true)
 		require.NoError(t, err)
 		require.Len(t, rs, 1)
 		again := hostile(k.IDs[2], 0)
 		require.NoError(t, s.RecordRetries(t.Context(), c.ID, "hand", rs, []*store.Outcome{&again}))
-		rs, err = s.ClaimRetries(t.Context(), c.ID, 10, longLease, true)
+		rs, err = s.ClaimRetries(t.Context(), c.ID, testWorker, 10, longLease, true)
 		require.NoError(t, err)
 		last := hostile(k.IDs[2], store.MessageSent)
 		require.NoError(t, s.RecordRetries(t.Context(), c.ID, "hand", rs, []*store.Outcome{&last}))
@@ -242,7 +242,7 @@ func TestDoubtOutlivesWhoClaimsAndDoesNothing(t *testing.T) {
 		b := newShop(t, s, 20)
 		c := b.sending()
 		claim := func(window int) *store.Chunk {
-			k, err := s.ClaimChunk(t.Context(), c.ID, longLease, window)
+			k, err := s.ClaimChunk(t.Context(), c.ID, testWorker, longLease, window)
 			require.NoError(t, err)
 			require.NotNil(t, k)
 			return k

@@ -168,7 +168,7 @@ func TestProcessesCancelAndRecordAtOnce(t *testing.T) {
 	})
 	var all, held []*store.Chunk
 	for {
-		k, err := s.ClaimChunk(t.Context(), c.ID, longLease, testWindow)
+		k, err := s.ClaimChunk(t.Context(), c.ID, testWorker, longLease, testWindow)
 		require.NoError(t, err)
 		if k == nil {
 			break
@@ -215,11 +215,42 @@ func TestFreedLeasesLetWorkGoOnAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, held)
 	require.Len(t, b.claimRetries(c, 1), 1)
-	require.NoError(t, s.Heartbeat(t.Context(), "wrk_dead", []store.Channel{store.SMS}))
+	require.NoError(t, s.Heartbeat(t.Context(), store.Worker{ID: "wrk_dead", Channels: []store.Channel{store.SMS}}))
 	require.NoError(t, s.FreeLeases(t.Context()))
 	require.Equal(t, 2, b.claim(c).Epoch)
 	require.Len(t, b.claimRetries(c, 1), 1)
 	ws, err := s.Count(t.Context(), "SELECT count(*) FROM workers")
 	require.NoError(t, err)
 	require.Zero(t, ws)
+}
+
+func TestBuriedWorkersLeasesEndAndOthersStay(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		b, ctx := newShop(t, s, 2), t.Context()
+		c, _ := b.failing()
+		require.Len(t, b.claimRetries(c, 1), 1)
+		dead := b.sending()
+		_, err := b.ClaimChunk(ctx, dead.ID, "wrk_dead", longLease, testWindow)
+		require.NoError(t, err)
+		rs, err := b.ClaimRetries(ctx, c.ID, "wrk_dead", 1, longLease, true)
+		require.NoError(t, err)
+		require.Len(t, rs, 1)
+		for id, process := range map[string]string{testWorker: "lives", "wrk_dead": "ended", "wrk_far": ""} {
+			require.NoError(t, b.Heartbeat(ctx, store.Worker{ID: id, Channels: []store.Channel{store.SMS}, Process: process}))
+		}
+		ended := func(process string) bool { return process == "ended" }
+		buried, err := b.BuryWorkers(ctx, ended)
+		require.NoError(t, err)
+		require.Equal(t, []string{"wrk_dead"}, buried)
+		require.Equal(t, 2, b.claim(dead).Epoch)
+		again := b.claimRetries(c, 2)
+		require.Len(t, again, 1, "the other's stays its own")
+		require.Equal(t, rs[0].Contact, again[0].Contact)
+		ws, err := s.Count(ctx, "SELECT count(*) FROM workers")
+		require.NoError(t, err)
+		require.EqualValues(t, 2, ws)
+		buried, err = b.BuryWorkers(ctx, ended)
+		require.NoError(t, err)
+		require.Empty(t, buried)
+	})
 }

@@ -16,7 +16,7 @@ import (
 func (b *shop) frozen(c store.Campaign) (ids []int64) {
 	b.t.Helper()
 	for {
-		k, err := b.ClaimChunk(b.t.Context(), c.ID, longLease, testWindow)
+		k, err := b.ClaimChunk(b.t.Context(), c.ID, testWorker, longLease, testWindow)
 		require.NoError(b.t, err)
 		if k == nil {
 			break

@@ -25,7 +25,7 @@ type Retry struct {
 type retrySQL struct{ claim, lose, settle, again, release string }
 
 var postgresRetries = retrySQL{
-	claim: `UPDATE retries SET epoch = epoch + 1, lease_until = now() + $2 * interval '1 ms'
+	claim: `UPDATE retries SET epoch = epoch + 1, owner = $5, lease_until = now() + $2 * interval '1 ms'
 WHERE (campaign_id, contact_id) IN (
   SELECT campaign_id, contact_id FROM retries
   WHERE campaign_id = $1 AND run_after <= now() AND (lease_until IS NULL OR $4 AND lease_until < now())
@@ -56,7 +56,7 @@ WHERE campaign_id = $1 AND contact_id = r.contact AND retries.epoch = r.epoch`,
 // row, sqliteForgetRetry does, and sqliteForgetRecorded those that are lost. One statement over a list would leave the order
 // of its join to the planner, which takes all retries first.
 var sqliteRetries = retrySQL{
-	claim: `UPDATE retries SET epoch = epoch + 1, lease_until = ` + sqliteNow + ` + ?2 * 1000
+	claim: `UPDATE retries SET epoch = epoch + 1, owner = ?5, lease_until = ` + sqliteNow + ` + ?2 * 1000
 WHERE rowid IN (
   SELECT rowid FROM retries
   WHERE campaign_id = ?1 AND run_after <= ` + sqliteNow + ` AND (lease_until IS NULL OR ?4 AND lease_until < ` + sqliteNow + `)
@@ -85,10 +85,10 @@ func (s *Store) retrySQL() *retrySQL {
 	return &postgresRetries
 }
 
-// ClaimRetries leases up to limit retries of a campaign that are due; lapsed: also
-// those that somebody had in hand whose lease ran out.
-func (s *Store) ClaimRetries(ctx context.Context, campaign int64, limit int, lease time.Duration, lapsed bool) ([]Retry, error) {
-	rows, err := s.sql.QueryContext(ctx, s.retrySQL().claim, campaign, lease.Milliseconds(), limit, lapsed)
+// ClaimRetries leases up to limit retries of a campaign that are due to a worker;
+// lapsed: also those that somebody had in hand whose lease ran out.
+func (s *Store) ClaimRetries(ctx context.Context, campaign int64, worker string, limit int, lease time.Duration, lapsed bool) ([]Retry, error) {
+	rows, err := s.sql.QueryContext(ctx, s.retrySQL().claim, campaign, lease.Milliseconds(), limit, lapsed, worker)
 	if err != nil {
 		return nil, fmt.Errorf("claim retries: %w", err)
 	}

@@ -22,7 +22,7 @@ func (b *shop) failing() (store.Campaign, []int64) {
 
 func (b *shop) claimRetries(c store.Campaign, limit int) []store.Retry {
 	b.t.Helper()
-	rs, err := b.ClaimRetries(b.t.Context(), c.ID, limit, longLease, true)
+	rs, err := b.ClaimRetries(b.t.Context(), c.ID, testWorker, limit, longLease, true)
 	require.NoError(b.t, err)
 	return rs
 }
@@ -132,7 +132,7 @@ func TestEachRetryHasOneHolder(t *testing.T) {
 		held := map[int64]int{}
 		together(t, 8, func(ctx context.Context, _ int) error {
 			for {
-				rs, err := s.ClaimRetries(ctx, c.ID, 7, longLease, true)
+				rs, err := s.ClaimRetries(ctx, c.ID, testWorker, 7, longLease, true)
 				if err != nil || len(rs) == 0 {
 					return err
 				}
@@ -162,7 +162,7 @@ func TestLostRetriesAreUnknownAndNobodyTriesThemAgain(t *testing.T) {
 		require.NoError(t, s.LoseRetries(t.Context(), c.ID, "hand"))
 		require.Empty(t, b.messages(c), "somebody has them in hand, the others wait")
 		b.lapse()
-		mine, err := s.ClaimRetries(t.Context(), c.ID, 10, longLease, false)
+		mine, err := s.ClaimRetries(t.Context(), c.ID, testWorker, 10, longLease, false)
 		require.NoError(t, err)
 		require.Len(t, mine, 3, "those that nobody had in hand")
 		require.NoError(t, s.LoseRetries(t.Context(), c.ID, "hand"))

@@ -121,12 +121,13 @@ func (b *shop) freeze(c store.Campaign) {
 const (
 	testWindow = 250
 	longLease  = time.Minute
+	testWorker = "wrk_test"
 )
 
 // claim leases a chunk that there must be.
 func (b *shop) claim(c store.Campaign) *store.Chunk {
 	b.t.Helper()
-	k, err := b.ClaimChunk(b.t.Context(), c.ID, longLease, testWindow)
+	k, err := b.ClaimChunk(b.t.Context(), c.ID, testWorker, longLease, testWindow)
 	require.NoError(b.t, err)
 	require.NotNil(b.t, k)
 	return k
@@ -174,7 +175,7 @@ func softly(contacts ...int64) []store.Outcome {
 func (b *shop) sendAll(c store.Campaign) {
 	b.t.Helper()
 	for {
-		k, err := b.ClaimChunk(b.t.Context(), c.ID, longLease, testWindow)
+		k, err := b.ClaimChunk(b.t.Context(), c.ID, testWorker, longLease, testWindow)
 		require.NoError(b.t, err)
 		if k == nil {
 			return

@@ -155,7 +155,7 @@ func (b *shop) bustle(ctx context.Context, c store.Campaign, worker int) error {
 		if _, err := b.FreezePage(ctx, c.ID); err != nil {
 			return err
 		}
-		k, err := b.ClaimChunk(ctx, c.ID, longLease, testWindow)
+		k, err := b.ClaimChunk(ctx, c.ID, testWorker, longLease, testWindow)
 		if err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func (b *shop) bustle(ctx context.Context, c store.Campaign, worker int) error {
 				return err
 			}
 		}
-		rs, err := b.ClaimRetries(ctx, c.ID, 50, longLease, true)
+		rs, err := b.ClaimRetries(ctx, c.ID, testWorker, 50, longLease, true)
 		if err != nil {
 			return err
 		}

@@ -172,8 +172,8 @@ func TestUpkeepForgetsWhatIsIdle(t *testing.T) {
 			require.NoError(t, err)
 			return n
 		}
-		require.NoError(t, s.Heartbeat(ctx, "wrk_dead", nil))
-		require.NoError(t, s.Heartbeat(ctx, "wrk_alive", nil))
+		require.NoError(t, s.Heartbeat(ctx, store.Worker{ID: "wrk_dead"}))
+		require.NoError(t, s.Heartbeat(ctx, store.Worker{ID: "wrk_alive"}))
 		require.NoError(t, s.Exec(ctx, "UPDATE workers SET heartbeat_at = "+b.ago(2*time.Hour)+" WHERE id = 'wrk_dead'"))
 		b.importCSV("email\nnobody\n")
 		b.importCSV("email\nnobody\n")
