@@ -28,6 +28,7 @@ type Cluster struct {
 	settings []string
 	dir      string // everything the cluster writes
 	user     *syscall.Credential
+	library  string // that gives the server its clock; "" for the machine's own
 	log      *os.File
 	guard    *exec.Cmd
 	leash    io.WriteCloser // the guard's standard input
@@ -56,7 +57,12 @@ const (
 // installed, t is skipped, or fails when CI is set.
 func NewCluster(t testing.TB, settings ...string) *Cluster {
 	t.Helper()
-	c, err := newCluster(settings...)
+	return ownCluster(t, func() (*Cluster, error) { return newCluster("", settings...) })
+}
+
+func ownCluster(t testing.TB, create func() (*Cluster, error)) *Cluster {
+	t.Helper()
+	c, err := create()
 	need(t, err)
 	t.Cleanup(func() {
 		if err := c.remove(); err != nil {
@@ -66,9 +72,9 @@ func NewCluster(t testing.TB, settings ...string) *Cluster {
 	return c
 }
 
-// newCluster makes and starts a cluster. The caller need not remove it: it goes
-// when this process does.
-func newCluster(settings ...string) (_ *Cluster, err error) {
+// newCluster makes and starts a cluster, its server under a library for its clock
+// unless that is "". The caller need not remove it: it goes when this process does.
+func newCluster(library string, settings ...string) (_ *Cluster, err error) {
 	programs, err := findPrograms(os.Getenv("PATH"), packaged)
 	if err != nil {
 		return nil, err
@@ -86,6 +92,9 @@ func newCluster(settings ...string) (_ *Cluster, err error) {
 		return nil, errors.Join(fmt.Errorf("watch over PostgreSQL: %w", err), os.RemoveAll(dir))
 	}
 	err = c.initialize()
+	if c.library = library; err == nil && library != "" {
+		err = c.StepClock(0)
+	}
 	if err == nil {
 		err = c.Start()
 	}

@@ -84,6 +84,18 @@ func TestCommittedRowsSurviveEveryStop(t *testing.T) {
 	require.Equal(t, int64(2), value[int64](t, connect(t, c.URL()), "SELECT sum(n) FROM rows"))
 }
 
+func TestClockIsSteppedForAllSessions(t *testing.T) {
+	c := NewClusterWithClock(t)
+	session := connect(t, c.URL())
+	for _, by := range []time.Duration{0, time.Hour, -time.Hour} {
+		require.NoError(t, c.StepClock(by))
+		for _, s := range []*pgx.Conn{session, connect(t, c.URL())} {
+			require.WithinDuration(t, time.Now().Add(by), value[time.Time](t, s, "SELECT clock_timestamp()"), time.Minute)
+		}
+	}
+	require.Error(t, NewCluster(t).StepClock(0), "its clock is the machine's")
+}
+
 func TestClusterIsRemovedAtTheEndOfItsTest(t *testing.T) {
 	var dir string
 	t.Run("running", func(t *testing.T) { dir = NewCluster(t).dir })

@@ -23,6 +23,10 @@ type process struct {
 func (c *Cluster) launch(program string, args ...string) (*process, error) {
 	cmd := exec.CommandContext(context.Background(), filepath.Join(c.programs, program), args...)
 	cmd.Dir = c.dir
+	if c.library != "" {
+		cmd.Env = append(os.Environ(), "LD_PRELOAD="+c.library, "FAKETIME_TIMESTAMP_FILE="+c.clockFile(),
+			"FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_DISABLE_SHM=1")
+	}
 	cmd.Stdout, cmd.Stderr = c.log, c.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.user}
 	if err := cmd.Start(); err != nil {
