@@ -14,7 +14,7 @@ STAMP = $(VERSION)$(addprefix +,$(COMMIT))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test check contract released generate generated scalar lint format race bench clean
+.PHONY: help build run test check contract released generate generated scalar lint format race bench chaos clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,11 +25,12 @@ build: ## Build bin/campaigns
 run: build ## Build it and serve on 127.0.0.1:8080, with made-up data in an SQLite file under data/
 	bin/campaigns serve --dev
 
-# Locally, a missing PostgreSQL or Chromium only skips tests, which `go test` does
+# Locally, a missing PostgreSQL, libfaketime or Chromium only skips tests, which `go test` does
 # without a word: the last lines say so. With CI set they fail.
 test: ## Run every test, on SQLite and on PostgreSQL
 	$(GO) test ./...
 	@$(GO) test -v -run '^TestEachRunsOncePerDatabase$$' ./store/storetest | sed -n 's/.*\(no PostgreSQL:.*\)/Tested on SQLite alone. There is \1/p'
+	@$(GO) test -v -run '^TestClockIsSteppedForAllSessions$$' ./store/storetest | sed -n "s/.*\(no libfaketime.*\)/PostgreSQL's clock was not stepped. There is \1/p"
 	@$(GO) test -v -run '^TestThereIsABrowser$$' ./tests | sed -n 's/.*\(no Chromium.*\)/No page was looked at. There is \1/p'
 
 check: test generated lint contract race ## Everything CI checks
@@ -100,6 +101,10 @@ bench: build ## Measure import, audience and sending on both databases (BENCH_AR
 	BENCH_PROGRAM=$(CURDIR)/bin/campaigns BENCH_ARGS="$(BENCH_ARGS) --history=$(abspath $(BENCH_HISTORY))" \
 	$(GO) test ./tests -run '^$$' -bench '^BenchmarkProgram$$' -benchtime 1x -timeout 120m
 	$(if $(BENCH_HISTORY),$(GO) run -modfile=tools.mod docs/bench/plot.go $(BENCH_HISTORY) $(basename $(BENCH_HISTORY)).svg)
+
+# From its own folder, as `go test` then shows what a test prints.
+chaos: ## Hold the crash contract for long: 50 kills and as many other faults (CHAOS_ARGS="-seed 42" to do it again)
+	cd tests && $(GO) test -run '^TestNothingIsLostAndRepeatsAreFew$$' -count 1 -timeout 90m -parallel 3 -args -chaos $(CHAOS_ARGS)
 
 clean: ## Remove what was built (data/ stays)
 	rm -rf bin

@@ -107,7 +107,9 @@ const publicURL = "https://campaigns.example"
 type installation struct {
 	t       *testing.T
 	program string
-	config  string // path of the file
+	config  string   // path of the file
+	env     []string // nothing of the developer's own
+	within  []string // a command that runs the program, if it is not run by itself
 }
 
 // install configures the program for the database, with these carriers as they
@@ -122,12 +124,13 @@ func install(t *testing.T, dsn string, carriers ...map[string]any) *installation
 	require.NoError(t, err)
 	config := filepath.Join(t.TempDir(), "campaigns.yaml")
 	require.NoError(t, os.WriteFile(config, text, 0o600))
-	return &installation{t, program, config}
+	return &installation{t: t, program: program, config: config, env: []string{}}
 }
 
 func (i *installation) command(args ...string) *exec.Cmd {
-	c := exec.CommandContext(i.t.Context(), i.program, append(args, "--config", i.config)...)
-	c.Env = []string{} // nothing of the developer's own
+	line := slices.Concat(i.within, []string{i.program}, args, []string{"--config", i.config})
+	c := exec.CommandContext(i.t.Context(), line[0], line[1:]...)
+	c.Env = i.env
 	return c
 }
 
