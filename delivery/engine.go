@@ -92,6 +92,7 @@ const (
 	staleAfter    = time.Second // no hand-over this long after the status could last be read
 	upkeepEvery   = time.Hour
 	errorPause    = time.Second // between tries of what fails
+	patience      = time.Minute // with the database, where no lease is at stake
 )
 
 // timing is what tests make shorter.
@@ -130,7 +131,7 @@ func New(st Store, o Options) *Engine {
 		store:  st, opts: o, id: typeid.MustGenerate("wrk").String(), process: thisProcess(), log: o.Log,
 	}
 	e.wake.build, e.wake.fold = newSignal(), newSignal()
-	e.runs.reserve = st.Reserve
+	e.runs.reserve = e.reserve
 	e.sandbox = NewSandbox(e.receive)
 	e.lanes = append(e.lanes, e.newLane(Lane{Name: sandboxName, Carrier: e.sandbox, Channels: store.Channels}, store.Test))
 	for _, l := range o.Lanes {
@@ -218,7 +219,9 @@ func (e *Engine) startLoops(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { e.loop(ctx, "freeze audiences", pollEvery, e.wake.build, e.freeze) })
 	wg.Go(func() { e.loop(ctx, "fold receipts", receiptsEvery, e.wake.fold, e.fold) })
 	wg.Go(func() { e.loop(ctx, "settle", pollEvery, nil, e.settleAll) })
-	wg.Go(func() { e.loop(ctx, "forget old answers", forgetEvery, nil, e.store.ForgetAnswers) })
+	wg.Go(func() {
+		e.loop(ctx, "forget old answers", forgetEvery, nil, func(ctx context.Context) error { return inTime(ctx, e.store.ForgetAnswers) })
+	})
 	wg.Go(func() { e.loop(ctx, "drop what is old", upkeepEvery, nil, e.upkeep) })
 }
 
@@ -238,6 +241,26 @@ func (e *Engine) loop(ctx context.Context, what string, every time.Duration, wak
 		case <-wake:
 		}
 	}
+}
+
+// soon bounds what the database is asked: a connection can go silent without
+// breaking, and whoever waited for it would wait until the network gives up.
+func (e *Engine) soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, e.timing.lease)
+}
+
+// reserve is the throttles' way to the ledger.
+func (e *Engine) reserve(ctx context.Context, throttle string, perSecond float64, n int) (time.Duration, error) {
+	ctx, cancel := e.soon(ctx)
+	defer cancel()
+	return e.store.Reserve(ctx, throttle, perSecond, n)
+}
+
+// inTime is the same for what may take long.
+func inTime(ctx context.Context, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return ask(ctx)
 }
 
 // pause waits, but no longer than ctx.
@@ -265,6 +288,8 @@ func (s signal) raise() {
 // heartbeat keeps this worker on the register and frees what those held that are
 // known to have ended.
 func (e *Engine) heartbeat(ctx context.Context) error {
+	ctx, cancel := e.soon(ctx)
+	defer cancel()
 	var channels []store.Channel
 	for _, l := range e.lanes {
 		if l.mode == store.Live {
@@ -303,14 +328,21 @@ func (e *Engine) schedule(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := e.store.RunSchedule(ctx)
-	return err
+	return inTime(ctx, func(ctx context.Context) error {
+		_, err := e.store.RunSchedule(ctx)
+		return err
+	})
 }
 
 // fold takes receipts until none is due.
 func (e *Engine) fold(ctx context.Context) error {
 	for ctx.Err() == nil {
-		n, dropped, err := e.store.FoldReceipts(ctx)
+		var n int
+		var dropped []store.Receipt
+		err := inTime(ctx, func(ctx context.Context) (err error) {
+			n, dropped, err = e.store.FoldReceipts(ctx)
+			return err
+		})
 		if err != nil || n == 0 {
 			return err
 		}
@@ -326,7 +358,7 @@ func (e *Engine) fold(ctx context.Context) error {
 // meanwhile.
 func (e *Engine) freeze(ctx context.Context) (failed error) {
 	for more := true; more && failed == nil && ctx.Err() == nil; {
-		active, err := e.store.ActiveCampaigns(ctx)
+		active, err := e.activeCampaigns(ctx)
 		if err != nil {
 			return err
 		}
@@ -335,7 +367,11 @@ func (e *Engine) freeze(ctx context.Context) (failed error) {
 			if c.Status != store.Sending || c.Built {
 				continue
 			}
-			unfinished, err := e.store.FreezePage(ctx, c.ID)
+			var unfinished bool
+			err := inTime(ctx, func(ctx context.Context) (err error) {
+				unfinished, err = e.store.FreezePage(ctx, c.ID)
+				return err
+			})
 			if err != nil { // which must not hold up the others
 				failed = errors.Join(failed, fmt.Errorf("campaign %d: %w", c.ID, err))
 			}
@@ -357,8 +393,10 @@ func (e *Engine) settleAll(ctx context.Context) error {
 
 func (e *Engine) settle(ctx context.Context, r *run) error {
 	if c := r.state(); c.Status == store.Cancelled || c.Status == store.Sending && c.Built {
-		_, err := e.store.Settle(ctx, r.ID)
-		return err
+		return inTime(ctx, func(ctx context.Context) error {
+			_, err := e.store.Settle(ctx, r.ID)
+			return err
+		})
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (e *Engine) newLane(l Lane, mode store.Mode) *lane {
 		out.window = min(max(onceWindow, 2*l.Concurrency), window)
 	}
 	if l.Rate > 0 {
-		out.throttle = newThrottle(e.store.Reserve, "carrier "+l.Name, l.Rate)
+		out.throttle = newThrottle(e.reserve, "carrier "+l.Name, l.Rate)
 	}
 	return out
 }

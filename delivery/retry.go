@@ -39,18 +39,20 @@ func (e *Engine) retryRun(ctx, hard context.Context, l *lane, r *run, p *pass) (
 	if p.probe {
 		limit = 1
 	}
+	soon, cancel := e.soon(ctx)
+	defer cancel()
 	if l.AtMostOnce {
-		if err := e.store.LoseRetries(ctx, r.ID, l.Name); err != nil {
+		if err := e.store.LoseRetries(soon, r.ID, l.Name); err != nil {
 			return false, err
 		}
 	}
 	claimed := time.Now()
-	rs, err := e.store.ClaimRetries(ctx, r.ID, e.id, limit, e.timing.retryLease, !l.AtMostOnce)
+	rs, err := e.store.ClaimRetries(soon, r.ID, e.id, limit, e.timing.retryLease, !l.AtMostOnce)
 	if err != nil || len(rs) == 0 {
 		return false, err
 	}
-	sendCtx, cancel := context.WithDeadline(hard, claimed.Add(e.timing.retryLease))
-	defer cancel()
+	sendCtx, drop := context.WithDeadline(hard, claimed.Add(e.timing.retryLease))
+	defer drop()
 	outcomes, err := e.attempt(ctx, sendCtx, l, p, r, rs, claimed)
 	keep := context.WithoutCancel(ctx)
 	return len(rs) == limit, errors.Join(err, insist(hard, func() error {
@@ -117,6 +119,8 @@ func (e *Engine) recipientsOf(ctx context.Context, rs []store.Retry) (map[int64]
 	for i, r := range rs {
 		ids[i] = r.Contact
 	}
+	ctx, cancel := e.soon(ctx)
+	defer cancel()
 	found, err := e.store.Recipients(ctx, ids, true, nil)
 	if err != nil {
 		return nil, err

@@ -79,6 +79,8 @@ func (r *run) contents(ctx context.Context, st Store) ([]*compiled, error) {
 	if r.compiled != nil {
 		return r.compiled, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	cs, err := st.Contents(ctx, r.ID)
 	if err != nil {
 		return nil, err
@@ -248,11 +250,17 @@ func (e *Engine) heed(ctx context.Context, id int64, changes <-chan int64) {
 	}
 }
 
+func (e *Engine) activeCampaigns(ctx context.Context) ([]store.Active, error) {
+	ctx, cancel := e.soon(ctx)
+	defer cancel()
+	return e.store.ActiveCampaigns(ctx)
+}
+
 // refresh reads the active campaigns and tells the lanes. There is news of the
 // campaigns named, of all if none is.
 func (e *Engine) refresh(ctx context.Context, news map[int64]bool) {
 	at := time.Now()
-	active, err := e.store.ActiveCampaigns(ctx)
+	active, err := e.activeCampaigns(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			e.log.Error("could not read the active campaigns", "error", err)

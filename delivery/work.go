@@ -67,7 +67,9 @@ func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run, p *pass) (
 	if l.AtMostOnce {
 		mayGo = 0 // before it is recorded what the holder before may have handed over
 	}
-	k, err := e.store.ClaimChunk(ctx, r.ID, e.id, e.timing.lease, mayGo)
+	soon, cancel := e.soon(ctx)
+	defer cancel()
+	k, err := e.store.ClaimChunk(soon, r.ID, e.id, e.timing.lease, mayGo)
 	if err != nil || k == nil {
 		return false, err
 	}
@@ -79,7 +81,7 @@ func (e *Engine) workNext(ctx, hard context.Context, l *lane, r *run, p *pass) (
 	defer context.AfterFunc(ctx, w.stop)()
 	defer context.AfterFunc(p.ctx, w.stop)()
 	defer context.AfterFunc(w.take, w.wake)()
-	if err = w.load(ctx); err == nil {
+	if err = w.load(soon); err == nil {
 		w.sendAll()
 	} else if mayGo == 0 && k.Intent > k.Done {
 		return false, err // kept until the lease ends: to give it back says that nothing of it is on its way
