@@ -66,7 +66,7 @@ func (s *silent) ClaimRetries(ctx context.Context, campaign int64, worker string
 func TestSilentDatabaseIsAskedAgain(t *testing.T) {
 	for _, method := range []string{"ActiveCampaigns", "ClaimChunk", "Recipients", "Reserve", "ClaimRetries"} {
 		t.Run(method, func(t *testing.T) {
-			eachBench(t, func(t *testing.T, b *bench) {
+			eachBench(t, func(_ *testing.T, b *bench) {
 				b.contacts(50)
 				b.carrier.answers(func(_ context.Context, m *delivery.Outgoing, times int) error {
 					if m.To[len(m.To)-1] == '3' && times == 1 {

@@ -248,7 +248,7 @@ func TestBuriedWorkersLeasesEndAndOthersStay(t *testing.T) {
 		require.Equal(t, rs[0].Contact, again[0].Contact)
 		ws, err := s.Count(ctx, "SELECT count(*) FROM workers")
 		require.NoError(t, err)
-		require.EqualValues(t, 2, ws)
+		require.Equal(t, 2, ws)
 		buried, err = b.BuryWorkers(ctx, ended)
 		require.NoError(t, err)
 		require.Empty(t, buried)
