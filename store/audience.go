@@ -68,8 +68,8 @@ func (s *Store) audiencePage(q *gorm.DB, c *Campaign, a Audience, after int64, l
 			return nil, fmt.Errorf("compile the segment's rule: %w", err)
 		}
 		q = q.Table("contacts").Select("contacts.id, "+skip+" AS skip", c.Channel.bit()).
-			Where("contacts.account_id = ? AND contacts.mode = ? AND contacts.id > ?", c.AccountID, c.Mode, after).
-			Where(where, args...).Order("contacts.id")
+			Where("contacts.account_id = ? AND contacts.mode = ? AND "+scopeKey+" > ?", c.AccountID, c.Mode, after).
+			Where(where, args...).Order(scopeKey)
 	}
 	if err := q.Limit(limit).Find(&ms).Error; err != nil {
 		return nil, fmt.Errorf("read the audience: %w", err)

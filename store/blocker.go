@@ -90,12 +90,38 @@ func (l *blockerLookup) audience(c *Campaign) (*Blocker, error) {
 		if err != nil {
 			return nil, err
 		}
-		rows, err := l.s.audiencePage(l.q, c, a, 0, 1)
-		if err != nil || len(rows) > 0 {
+		empty, err := l.empty(c, a)
+		if err != nil || !empty {
 			return nil, err
 		}
 		return &Blocker{Code: "AUDIENCE_EMPTY", Message: "The segment or list has no contacts."}, nil
 	})
+}
+
+// lookedAt is how many contacts are looked at for one that a segment matches. It
+// is asked at every read of a draft, and a segment that matches nobody, or few,
+// would have all contacts of the account read each time. In a bigger account a
+// segment that matches nobody is not noticed: its campaign reaches nobody.
+const lookedAt = 10_000
+
+// empty says whether an audience certainly has no contacts.
+func (l *blockerLookup) empty(c *Campaign, a Audience) (bool, error) {
+	if a.Rule == nil {
+		rows, err := l.s.audiencePage(l.q, c, a, 0, 1)
+		return len(rows) == 0, err
+	}
+	sc := Scope{Account: c.AccountID, Mode: c.Mode}
+	contacts := func() *gorm.DB { return l.q.Table("contacts").Where(sc.in()).Order(scopeKey) }
+	matching, err := l.s.matching(l.q.Table("(?) AS contacts", contacts().Limit(lookedAt)).Select("id"), *a.Rule)
+	if err != nil {
+		return false, err
+	}
+	var found []int64
+	if err := matching.Limit(1).Find(&found).Error; err != nil || len(found) > 0 {
+		return false, err
+	}
+	err = contacts().Select("id").Offset(lookedAt).Limit(1).Find(&found).Error
+	return len(found) == 0, err
 }
 
 // contents asks whether each content the campaign will send exists and fits.

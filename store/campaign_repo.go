@@ -55,7 +55,7 @@ func (s *Store) Campaigns(ctx context.Context, sc Scope, f CampaignFilter, p Pag
 	if f.Channel != "" {
 		q = q.Where("channel = ?", f.Channel)
 	}
-	cs, next, err = pageOf(ctx, s, q, sc, "campaigns", p, newestFirst, "id", func(c *Campaign) int64 { return c.ID })
+	cs, next, err = pageOf(ctx, s, q, sc, "campaigns", p, newestFirst, scopeKey, func(c *Campaign) int64 { return c.ID })
 	if err != nil {
 		return nil, "", fmt.Errorf("list campaigns: %w", err)
 	}
@@ -180,17 +180,18 @@ const ScheduleGrace = time.Hour
 func (s *Store) RunSchedule(ctx context.Context) (changed int, err error) {
 	const batch = 100
 	passes := []struct {
-		where  string
+		where  string // literally as in the index, and so is the order
 		args   []any
+		order  string
 		change func(*Campaign) error
 	}{
-		{"status = 'draft' AND schedule_check", nil, arm}, // literally as in the index
-		{"status = 'scheduled' AND scheduled_at <= ?", []any{now()}, fire},
+		{"status = 'draft' AND schedule_check", nil, "id", arm},
+		{"status = 'scheduled' AND scheduled_at <= ?", []any{now()}, "scheduled_at", fire},
 	}
 	var failed error // one campaign's failure must not hold up the others
 	for _, p := range passes {
 		var ids []int64
-		if err := s.read(ctx).Model(&Campaign{}).Where(p.where, p.args...).Order("id").Limit(batch).Pluck("id", &ids).Error; err != nil {
+		if err := s.read(ctx).Model(&Campaign{}).Where(p.where, p.args...).Order(p.order).Limit(batch).Pluck("id", &ids).Error; err != nil {
 			return changed, fmt.Errorf("look for campaigns to schedule: %w", err)
 		}
 		for _, id := range ids {

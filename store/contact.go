@@ -76,7 +76,7 @@ func (s *Store) Contacts(ctx context.Context, sc Scope, f ContactFilter, p Page)
 			return nil, "", err
 		}
 	}
-	cs, next, err = pageOf(ctx, s, q, sc, "contacts "+f.Segment, p, newestFirst, "id", func(c *Contact) int64 { return c.ID })
+	cs, next, err = pageOf(ctx, s, q, sc, "contacts "+f.Segment, p, newestFirst, scopeKey, func(c *Contact) int64 { return c.ID })
 	if err != nil {
 		return nil, "", fmt.Errorf("list contacts: %w", err)
 	}

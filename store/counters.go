@@ -171,9 +171,9 @@ func (s *Store) Progress(ctx context.Context, c *Campaign) (p Progress, err erro
 	if c.StartedAt == nil {
 		return p, nil
 	}
-	var cs []Counters
-	if err := s.read(ctx).Raw(countersOf, map[string]any{"id": c.ID}).Scan(&cs).Error; err != nil {
-		return p, fmt.Errorf("read the progress: %w", err)
+	cs, err := c.counters(s.read(ctx))
+	if err != nil {
+		return p, err
 	}
 	for i, n := range cs {
 		if c.Status == Cancelled { // what the sweep has not reached yet is cancelled all the same
@@ -186,6 +186,14 @@ func (s *Store) Progress(ctx context.Context, c *Campaign) (p Progress, err erro
 	}
 	p.estimate(c)
 	return p, nil
+}
+
+// counters are what is counted of the campaign, by variant.
+func (c *Campaign) counters(q *gorm.DB) (cs []Counters, err error) {
+	if err := q.Raw(countersOf, map[string]any{"id": c.ID}).Scan(&cs).Error; err != nil {
+		return nil, fmt.Errorf("read the progress: %w", err)
+	}
+	return cs, nil
 }
 
 // farthest is how far ahead an end is estimated.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"gorm.io/gorm"
 )
 
@@ -29,6 +31,37 @@ func (s *Store) MigrateTo(ctx context.Context, version int64) error {
 func (s *Store) Count(ctx context.Context, query string, args ...any) (n int, err error) {
 	return n, s.db.WithContext(ctx).Raw(query, args...).Scan(&n).Error
 }
+
+// OpenExplained opens a PostgreSQL that explains, as a superuser may ask it to,
+// each statement after it ran.
+func OpenExplained(ctx context.Context, dsn string, notice func(text string) error) (*Store, error) {
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]string{
+		"session_preload_libraries": "auto_explain", "auto_explain.log_level": "notice", "auto_explain.log_format": "json",
+		"auto_explain.log_min_duration": "0", "auto_explain.log_analyze": "on", "auto_explain.log_buffers": "on", "auto_explain.log_timing": "off",
+	} {
+		cfg.ConnConfig.RuntimeParams[name] = value
+	}
+	cfg.ConnConfig.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if strings.HasPrefix(n.Message, "duration:") {
+			if err := notice(n.Message); err != nil {
+				panic(err)
+			}
+		}
+	}
+	return openPool(ctx, cfg)
+}
+
+// Names runs a query that gives texts.
+func (s *Store) Names(ctx context.Context, query string) (names []string, err error) {
+	return names, s.db.WithContext(ctx).Raw(query).Scan(&names).Error
+}
+
+// Reconnect ends the connections to PostgreSQL that are idle.
+func (s *Store) Reconnect() { s.pool.Reset() }
 
 // Hold runs a query in a transaction that stays open until it is given back.
 func (s *Store) Hold(ctx context.Context, query string) (giveBack func(), err error) {

@@ -273,7 +273,7 @@ func (s *Store) Import(ctx context.Context, sc Scope, id string) (Import, error)
 
 // Imports lists imports, newest first.
 func (s *Store) Imports(ctx context.Context, sc Scope, p Page) (ims []Import, next string, err error) {
-	ims, next, err = pageOf(ctx, s, withList(s.read(ctx)).Where(sc.in()), sc, "imports", p, newestFirst, "id", func(im *Import) int64 { return im.ID })
+	ims, next, err = pageOf(ctx, s, withList(s.read(ctx)).Where(sc.in()), sc, "imports", p, newestFirst, scopeKey, func(im *Import) int64 { return im.ID })
 	if err != nil {
 		return nil, "", fmt.Errorf("list imports: %w", err)
 	}

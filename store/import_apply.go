@@ -65,7 +65,7 @@ func (s *Store) ClaimImport(ctx context.Context, after Scope, lease time.Duratio
 // the process that took it in is gone.
 func (s *Store) giveUpUploads(ctx context.Context) error {
 	var ids []int64
-	if err := s.read(ctx).Model(&Import{}).Where(standsStill, ImportReceiving, now()).Pluck("id", &ids).Error; err != nil {
+	if err := s.read(ctx).Model(&Import{}).Where(openImports).Where(standsStill, ImportReceiving, now()).Pluck("id", &ids).Error; err != nil {
 		return fmt.Errorf("look for uploads that stand still: %w", err)
 	}
 	for _, id := range ids {

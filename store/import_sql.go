@@ -74,10 +74,13 @@ WHERE id = ?2`,
 	members: `INSERT INTO list_members (list_id, contact_id) SELECT ?1, value FROM json_each(?2) WHERE true ON CONFLICT DO NOTHING`,
 }
 
+// openImports are those that the index imports_open holds, literally as there.
+const openImports = "status IN ('receiving', 'pending', 'running')"
+
 // nextImport are the imports that may be worked: of each scope the oldest.
 // inTurn puts those of the scopes after the last one first.
 const (
-	nextImport = `SELECT i.id FROM imports i WHERE i.status IN ('pending', 'running')
+	nextImport = `SELECT i.id FROM imports i WHERE i.` + openImports + ` AND i.status IN ('pending', 'running')
   AND NOT EXISTS (SELECT 1 FROM imports o WHERE o.account_id = i.account_id AND o.mode = i.mode AND o.id < i.id AND o.status IN ('pending', 'running'))`
 	inTurn = `ORDER BY (i.account_id, i.mode) <= (@account, @mode), i.account_id, i.mode LIMIT 1`
 )

@@ -71,7 +71,7 @@ func (s *Store) List(ctx context.Context, sc Scope, id string) (List, error) {
 // Lists are those with search in their name, newest first.
 func (s *Store) Lists(ctx context.Context, sc Scope, search string, p Page) (ls []List, next string, err error) {
 	q := searching(s.read(ctx).Where(sc.in()), search)
-	ls, next, err = pageOf(ctx, s, q, sc, "lists", p, newestFirst, "id", func(l *List) int64 { return l.ID })
+	ls, next, err = pageOf(ctx, s, q, sc, "lists", p, newestFirst, scopeKey, func(l *List) int64 { return l.ID })
 	if err != nil {
 		return nil, "", fmt.Errorf("list lists: %w", err)
 	}

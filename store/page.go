@@ -39,6 +39,13 @@ const (
 	oldestFirst order = false
 )
 
+// scopeKey is the key by which all that one account has is walked: the last column
+// of the indexes named _scope. By the key itself PostgreSQL would rather take the
+// primary key and leave out what is of others, which looks cheap to it where the
+// account has a good part of all rows: but what is of others may come in one
+// piece, first.
+const scopeKey = "(id + 0)"
+
 // pageOf cuts one page out of q by keyset: rows come and go, yet a row that is
 // there throughout comes exactly once. kind names the list in its cursors, key
 // is the integer column that orders it, of reads that column from a row. next is

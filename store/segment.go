@@ -50,7 +50,7 @@ func (s *Store) Segment(ctx context.Context, sc Scope, id string) (Segment, erro
 // Segments are those with search in their name, newest first.
 func (s *Store) Segments(ctx context.Context, sc Scope, search string, p Page) (gs []Segment, next string, err error) {
 	q := searching(s.read(ctx).Where(sc.in()), search)
-	gs, next, err = pageOf(ctx, s, q, sc, "segments", p, newestFirst, "id", func(g *Segment) int64 { return g.ID })
+	gs, next, err = pageOf(ctx, s, q, sc, "segments", p, newestFirst, scopeKey, func(g *Segment) int64 { return g.ID })
 	if err != nil {
 		return nil, "", fmt.Errorf("list segments: %w", err)
 	}

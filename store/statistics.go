@@ -37,15 +37,14 @@ func (s *Store) Statistics(ctx context.Context, sc Scope, f StatisticsFilter) (r
 		where, args["until"] = where+" AND started_at < @until", f.Until.UTC()
 	}
 	err = s.read(ctx).Raw(`WITH mine AS (SELECT id, channel, status, settled FROM campaigns WHERE `+where+`),
-counts AS (
- SELECT channel, accepted, delivered, rejected + undelivered AS failed FROM campaign_counters JOIN mine ON mine.id = campaign_id
+parts AS (
+ SELECT channel, 1 AS campaigns, CASE WHEN status IN ('scheduled', 'sending', 'paused') THEN 1 ELSE 0 END AS active, 0 AS sent, 0 AS delivered, 0 AS failed FROM mine
  UNION ALL
- SELECT channel, accepted, 0, rejected FROM campaign_chunks JOIN mine ON mine.id = campaign_id AND NOT mine.settled)
-SELECT channel, COUNT(*) AS campaigns, SUM(CASE WHEN status IN ('scheduled', 'sending', 'paused') THEN 1 ELSE 0 END) AS active,
- (SELECT COALESCE(SUM(accepted), 0) FROM counts WHERE counts.channel = mine.channel) AS sent,
- (SELECT COALESCE(SUM(delivered), 0) FROM counts WHERE counts.channel = mine.channel) AS delivered,
- (SELECT COALESCE(SUM(failed), 0) FROM counts WHERE counts.channel = mine.channel) AS failed
-FROM mine GROUP BY channel`, args).Scan(&rows).Error
+ SELECT channel, 0, 0, accepted, delivered, rejected + undelivered FROM campaign_counters JOIN mine ON mine.id = campaign_id
+ UNION ALL
+ SELECT channel, 0, 0, accepted, 0, rejected FROM campaign_chunks JOIN mine ON mine.id = campaign_id AND NOT mine.settled)
+SELECT channel, SUM(campaigns) AS campaigns, SUM(active) AS active, SUM(sent) AS sent, SUM(delivered) AS delivered, SUM(failed) AS failed
+FROM parts GROUP BY channel`, args).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("read statistics: %w", err)
 	}

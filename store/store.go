@@ -86,7 +86,7 @@ const (
 // is the DSN's pool_max_conns, 16 by default.
 func Open(ctx context.Context, dsn string) (*Store, error) {
 	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
-		return openSQLite(path)
+		return openSQLite("sqlite", path)
 	}
 	return openPostgres(ctx, dsn)
 }
@@ -113,6 +113,10 @@ func openPostgres(ctx context.Context, dsn string) (*Store, error) {
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "campaigns"
 	}
+	return openPool(ctx, cfg)
+}
+
+func openPool(ctx context.Context, cfg *pgxpool.Config) (*Store, error) {
 	cfg.AfterConnect = timesInUTC
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
@@ -144,7 +148,7 @@ func timesInUTC(_ context.Context, c *pgx.Conn) error {
 
 // openSQLite keeps times as integers (microseconds), so that they compare, and
 // waits for the disk at each commit: what was answered is not lost.
-func openSQLite(path string) (*Store, error) {
+func openSQLite(driver, path string) (*Store, error) {
 	if path == "" || strings.Contains(path, ":memory:") {
 		return nil, errors.New("open SQLite: name a file, as in sqlite:data/campaigns.db")
 	}
@@ -158,11 +162,11 @@ func openSQLite(path string) (*Store, error) {
 	s := &Store{base: newBase()}
 	s.path = path
 	var err error
-	if s.sql, err = sql.Open("sqlite", uri+"&_txlock=immediate"); err != nil {
+	if s.sql, err = sql.Open(driver, uri+"&_txlock=immediate"); err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
 	s.sql.SetMaxOpenConns(1)
-	if s.sqlRO, err = sql.Open("sqlite", uri+"&_pragma=query_only(1)"); err != nil {
+	if s.sqlRO, err = sql.Open(driver, uri+"&_pragma=query_only(1)"); err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
 	s.sqlRO.SetMaxOpenConns(sqliteReaders)

@@ -113,7 +113,7 @@ func (s *Store) Templates(ctx context.Context, sc Scope, f TemplateFilter, p Pag
 	if f.Channel != "" {
 		q = q.Where("channel = ?", f.Channel)
 	}
-	ts, next, err = pageOf(ctx, s, q, sc, "templates", p, newestFirst, "id", func(t *Template) int64 { return t.ID })
+	ts, next, err = pageOf(ctx, s, q, sc, "templates", p, newestFirst, scopeKey, func(t *Template) int64 { return t.ID })
 	if err != nil {
 		return nil, "", fmt.Errorf("list templates: %w", err)
 	}

@@ -602,7 +602,7 @@ type Blocker struct {
 	// | `NO_AUDIENCE` | send, schedule | neither `segment_id` nor `list_id` is set |
 	// | `SEGMENT_NOT_FOUND` | send, schedule | the segment does not exist |
 	// | `LIST_NOT_FOUND` | send, schedule | the list does not exist |
-	// | `AUDIENCE_EMPTY` | send, schedule | the segment or list has no contact now |
+	// | `AUDIENCE_EMPTY` | send, schedule | the segment or list has no contact now; of a segment this is told only as long as there are at most 10,000 contacts: a campaign to more of them, none of whom match, can be sent and reaches nobody |
 	// | `NO_CONTENT` | send, schedule | neither `body` nor `template_id` nor `ab_test` is set |
 	// | `TEMPLATE_NOT_FOUND` | send, schedule | the template (or a variant's) does not exist |
 	// | `TEMPLATE_CHANNEL_MISMATCH` | send, schedule | the template is for another channel |
@@ -625,7 +625,7 @@ type Blocker struct {
 // | `NO_AUDIENCE` | send, schedule | neither `segment_id` nor `list_id` is set |
 // | `SEGMENT_NOT_FOUND` | send, schedule | the segment does not exist |
 // | `LIST_NOT_FOUND` | send, schedule | the list does not exist |
-// | `AUDIENCE_EMPTY` | send, schedule | the segment or list has no contact now |
+// | `AUDIENCE_EMPTY` | send, schedule | the segment or list has no contact now; of a segment this is told only as long as there are at most 10,000 contacts: a campaign to more of them, none of whom match, can be sent and reaches nobody |
 // | `NO_CONTENT` | send, schedule | neither `body` nor `template_id` nor `ab_test` is set |
 // | `TEMPLATE_NOT_FOUND` | send, schedule | the template (or a variant's) does not exist |
 // | `TEMPLATE_CHANNEL_MISMATCH` | send, schedule | the template is for another channel |
