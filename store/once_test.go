@@ -125,7 +125,12 @@ func TestFailureLeavesNothing(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		require.Zero(t, countLists(t, s, sc))
 
-		_, replayed, err = listing(t, s, sc, request("a", "y")) // as if for the first time
+		// As if for the first time, once PostgreSQL has seen that the caller is gone.
+		require.Eventually(t, func() bool {
+			_, replayed, err = listing(t, s, sc, request("a", "y"))
+			var e *store.Error
+			return !errors.As(err, &e) || e.Code != store.CodeInProgress
+		}, time.Minute, 10*time.Millisecond)
 		require.NoError(t, err)
 		require.False(t, replayed)
 	})
