@@ -92,7 +92,7 @@ format: ## Format the code the way lint wants it
 
 race: export CGO_ENABLED = 1
 race: ## Run every test under the race detector, property tests with a fifth of their draws (needs a C compiler)
-	$(GO) test -race -short -timeout 20m ./...
+	$(GO) test -race -short -timeout 30m ./...
 
 # BENCH_HISTORY= leaves the history as it is: for a run that is not for the record.
 BENCH_HISTORY = docs/bench/history.jsonl
