@@ -18,9 +18,12 @@ type places struct {
 // up for the way to the database, so that a bound is used up.
 const placeSlack = 40 * time.Millisecond
 
-// By the clock as it is when the row's lock is had.
+// By the clock as it is when the row's lock is had. No bound is taken so far ahead
+// as a thousand processes would, and 10 seconds, unless the clock went back: then it
+// begins anew.
 const reservePlaces = `INSERT INTO throttles AS t (name, free_at) VALUES ($1, clock_timestamp() + $2 * interval '1 second')
-ON CONFLICT (name) DO UPDATE SET free_at = GREATEST(t.free_at, clock_timestamp() - $3 * interval '1 second') + $2 * interval '1 second'
+ON CONFLICT (name) DO UPDATE SET free_at = CASE WHEN t.free_at > clock_timestamp() + GREATEST(10, 1000 * $2::float8) * interval '1 second' THEN clock_timestamp()
+  ELSE GREATEST(t.free_at, clock_timestamp() - $3 * interval '1 second') END + $2 * interval '1 second'
 RETURNING extract(epoch FROM free_at - clock_timestamp())::float8`
 
 // Reserve takes the next n places under a bound of messages per second, which

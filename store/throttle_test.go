@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/campaigns-api/campaigns/store"
+	"github.com/campaigns-api/campaigns/store/storetest"
 )
 
 func TestPlacesFollowEachOtherWhoeverTakesThem(t *testing.T) {
@@ -35,6 +36,22 @@ func TestPlacesFollowEachOtherWhoeverTakesThem(t *testing.T) {
 		require.NoError(t, err)
 		require.LessOrEqual(t, first, time.Duration(0), "another bound")
 	})
+}
+
+func TestBoundBeginsAnewWhenTheDatabasesClockWentBack(t *testing.T) {
+	s := open(t, storetest.PostgresURL(t))
+	ctx := t.Context()
+	_, err := s.Migrate(ctx)
+	require.NoError(t, err)
+	_, err = s.Reserve(ctx, "carrier x", 1000, 100)
+	require.NoError(t, err)
+	require.NoError(t, s.Exec(ctx, "UPDATE throttles SET free_at = free_at + interval '1 hour'"))
+	first, err := s.Reserve(ctx, "carrier x", 1000, 100)
+	require.NoError(t, err)
+	require.LessOrEqual(t, first, time.Duration(0))
+	second, err := s.Reserve(ctx, "carrier x", 1000, 100)
+	require.NoError(t, err)
+	require.Greater(t, second, first)
 }
 
 func TestRateOfAnAccountIsKept(t *testing.T) {
