@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -271,5 +273,17 @@ func TestDoubtOutlivesWhoClaimsAndDoesNothing(t *testing.T) {
 		require.True(t, b.settle(c))
 		p, _ = b.audit(c)
 		require.Equal(t, []int64{15, 5}, []int64{p.Sent(), p.Unknown}, "and after it")
+	})
+}
+
+func TestManyReadTheirChunksAtOnce(t *testing.T) {
+	together(t, 8, func(context.Context, int) error {
+		for range 100 {
+			ids, err := store.ScanPostgresIDs("{1,2,3}")
+			if err != nil || !slices.Equal(ids, []int64{1, 2, 3}) {
+				return fmt.Errorf("read %v: %w", ids, err)
+			}
+		}
+		return nil
 	})
 }

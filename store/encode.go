@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgtype"
 )
@@ -23,13 +24,24 @@ func (s *Store) idsArg(ids []int64) any {
 	return string(appendIDs(make([]byte, 0, 8*len(ids)+2), ids))
 }
 
-var pgTypes = pgtype.NewMap()
-
 func (s *Store) idsScan(to *[]int64) any {
 	if !s.Embedded() {
-		return pgTypes.SQLScanner(to)
+		return pgIDs{to}
 	}
 	return &jsonIDs{to}
+}
+
+// pgTypes are for one scan at a time: what they have met they remember in maps.
+var pgTypes = sync.Pool{New: func() any { return pgtype.NewMap() }}
+
+// pgIDs reads an array.
+type pgIDs struct{ to *[]int64 }
+
+// Scan is for database/sql.
+func (p pgIDs) Scan(from any) error {
+	m := pgTypes.Get().(*pgtype.Map)
+	defer pgTypes.Put(m)
+	return m.SQLScanner(p.to).Scan(from)
 }
 
 // jsonIDs reads what appendIDs wrote.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
 
@@ -95,4 +96,11 @@ func (s *Store) Plans(tables ...string) (plans *[]string, err error) {
 		_ = db.AddError(rows.Err())
 		*plans = append(*plans, plan.String())
 	})
+}
+
+// ScanPostgresIDs reads an array as PostgreSQL writes it.
+func ScanPostgresIDs(array string) (ids []int64, err error) {
+	s := &Store{base: &base{pool: &pgxpool.Pool{}}}
+	err = s.idsScan(&ids).(sql.Scanner).Scan(array)
+	return ids, err
 }
