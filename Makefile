@@ -91,7 +91,7 @@ format: ## Format the code the way lint wants it
 	$(TOOL) golangci-lint fmt
 
 race: export CGO_ENABLED = 1
-race: ## Run every test under the race detector, property tests with a fifth of their draws (needs a C compiler)
+race: ## Run every test under the race detector, property tests with a fifth of their draws and each fault once (needs a C compiler)
 	$(GO) test -race -short -timeout 30m ./...
 
 # BENCH_HISTORY= leaves the history as it is: for a run that is not for the record.

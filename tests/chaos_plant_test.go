@@ -167,8 +167,11 @@ func (p *plant) begin() {
 func (p *plant) run(s scenario) result {
 	p.begin()
 	times := s.times
-	if *chaosLong {
+	switch {
+	case *chaosLong:
 		times = s.often
+	case testing.Short():
+		times = 1
 	}
 	r := result{scenario: s.name, database: p.database, messages: len(p.people.reachable())}
 	for _, moment := range p.moments(times) {
